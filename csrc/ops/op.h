@@ -1,0 +1,106 @@
+/* The contract of an op. One op is one pn_op in one C file of this folder plus one line in ops.def.
+ *
+ * Eager mode and plans fill the same pn_call and call the same functions; only who owns the memory differs. There are no op numbers and no switch over
+ * ops. An op function is SPMD: every member of the team calls it with the same pn_call; it takes its share with pn_member_range and may use
+ * pn_member_barrier between phases (all members must pass the same barriers). The caller puts a barrier after the op.
+ */
+#ifndef PN_OPS_OP_H
+#define PN_OPS_OP_H
+#include "base/shape.h"
+#include "base/status.h"
+#include "base/team.h"
+#include "kernels/kernels.h"
+
+#define PN_MAX_ATTR 8
+#define PN_MAX_OUT 4
+
+/* Attributes. From the field list come the Python signature, repr, and the file format. */
+typedef enum pn_kind { PN_INT, PN_FLOAT, PN_BOOL, PN_ENUM, PN_INTS } pn_kind;
+typedef struct pn_value {
+    int32_t n; /* PN_INTS: how many are given (0..8) */
+    union { int64_t i; double f; int64_t ints[PN_MAX_RANK]; };
+} pn_value;
+typedef struct pn_field {
+    const char *name;
+    pn_kind kind;
+    const char *choices;  /* PN_ENUM: "mean|sum|none", value = index */
+    const char *fallback; /* default as text ("0.01", "mean", "True", "()" ), NULL: required. For PN_INT "none" means INT64_MIN, for PN_INTS n = -1 */
+} pn_field;
+
+/* Shape inference: in -> out, and what the op needs. Called once per recording; returns a status with a message naming both shapes. */
+typedef struct pn_infer {
+    int n_in;
+    const pn_shape *in; /* (n_in) */
+    const pn_value *attrs;
+    int n_out;                    /* preset from the op; a variadic op may set it */
+    pn_shape out[PN_MAX_OUT];     /* result; dtype included */
+    size_t saved;                 /* bytes kept from forward for backward, beyond inputs and outputs */
+    size_t scratch;               /* bytes shared by all members during forward or backward */
+    size_t member_scratch;        /* bytes per member during forward or backward (pn_member.scratch) */
+    double flops;                 /* of forward; backward counts as twice that. Elementwise: 1 per element, transcendental: 10 */
+    const pn_kernels *kernels;    /* for gemm.blocks, gemm.scratch */
+    pn_error *error;
+} pn_infer;
+
+typedef struct pn_view { void *data; pn_shape shape; } pn_view; /* C-contiguous; data NULL: not wanted or absent */
+
+/* Which random numbers this step draws: key = pn_hash64(seed, PN_STREAM_NODE); a node's counter is step * 2^16 + ordinal, element i its low word. */
+typedef struct pn_random { uint64_t key; uint64_t step; } pn_random;
+
+typedef struct pn_call {
+    const struct pn_op *op;
+    const pn_kernels *kernels;
+    const pn_value *attrs;
+    int n_in, n_out;
+    const pn_view *in;    /* (n_in) optional trailing inputs are simply not counted */
+    const pn_view *out;   /* (n_out) */
+    const pn_view *gout;  /* (n_out) backward: gradient of each output; data NULL: zero */
+    const pn_view *gin;   /* (n_in) backward: where to put each gradient; data NULL: not wanted, skip */
+    const uint8_t *gin_add; /* (n_in) 0: overwrite, 1: add to what is there */
+    void *saved;
+    void *scratch;
+    const pn_random *random;
+    uint32_t ordinal;     /* of this random node in its recording */
+    bool training;
+    void *context;        /* of a node that runs user code: see graph/graph.h */
+} pn_call;
+static inline uint64_t pn_call_counter(const pn_call *c) { return c->random->step << 16 | c->ordinal; }
+
+typedef void (*pn_op_fn)(const pn_call *c, pn_member *m);
+
+enum { /* pn_op.flags */
+    PN_VIEW = 1,           /* output 0 is input 0 with another shape: same storage, no copy */
+    PN_NO_GRAD = 2,        /* has no derivative, and says so */
+    PN_RANDOM = 4,
+    PN_IN_PLACE = 8,       /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
+    PN_ANY_LAYOUT = 16,    /* elementwise: works on blocked layouts as on plain ones */
+    PN_TRAIN_ONLY = 32,    /* the identity in evaluation mode: dropout */
+    PN_USER = 64           /* runs user code (pn.Function): member 0 only, may fail through the run's error */
+};
+
+typedef struct pn_op {
+    const char *name;       /* the Python name */
+    const char *formula;    /* "y = max(x, 0)" */
+    const char *derivative; /* "gx = gy [x > 0]"; NULL only with PN_NO_GRAD */
+    const char *inputs;     /* "x:r target:i weight:r?" r: real, i: int64, ?: optional (trailing), *: variadic (last) */
+    int n_out;
+    const pn_field *fields; /* ends with name NULL; may be NULL */
+    pn_status (*infer)(pn_infer *q);
+    pn_status (*check)(const pn_call *c, pn_error *e); /* data-dependent validity (labels in range, ...); may be NULL */
+    pn_op_fn fwd[2];        /* by dtype of the first real input: float, double */
+    pn_op_fn bwd[2];        /* NULL with PN_NO_GRAD */
+    unsigned needs_in;      /* backward reads the data of these inputs (bit i; bit 31: all from 31 on) */
+    unsigned needs_out;     /* backward reads the data of these outputs */
+    unsigned flags;
+    const char *file;       /* __FILE__-like path below csrc/, for pn.source */
+} pn_op;
+
+extern const pn_op *const pn_ops[]; /* all ops of ops.def, NULL at the end */
+const pn_op *pn_op_find(const char *name);
+int pn_op_max_in(const pn_op *op); /* INT_MAX when variadic */
+int pn_op_min_in(const pn_op *op);
+/* Index of a field by name, -1 when absent. */
+int pn_op_field(const pn_op *op, const char *name);
+/* Fills attrs with defaults; false when a required field stays open (its index in *missing). */
+bool pn_op_defaults(const pn_op *op, pn_value *attrs, int *missing);
+#endif
