@@ -1,0 +1,103 @@
+"""What the package weighs: seconds to import, bytes of the wheel, peak memory of a training run."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from paired import machine, table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TRAIN = """
+import numpy as np
+x = np.random.default_rng(0).standard_normal((60000, 784), dtype=np.float32)
+y = np.random.default_rng(1).integers(0, 10, 60000)
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+"""
+OURS = (
+    TRAIN
+    + """
+import pyneuro as pn
+from pyneuro import nn
+net = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10), seed=0)
+net.fit(x, y, loss="cross_entropy", optimizer="adam", epochs=1, batch_size=32, verbose=0)
+print(peak())
+"""
+)
+THEIRS = (
+    TRAIN
+    + """
+import torch
+net = torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+optimizer, loss, x, y = torch.optim.Adam(net.parameters()), torch.nn.CrossEntropyLoss(), torch.from_numpy(x), torch.from_numpy(y)
+order = torch.randperm(60000)
+for i in range(0, 60000, 32):
+    optimizer.zero_grad(); loss(net(x[order[i:i + 32]]), y[order[i:i + 32]]).backward(); optimizer.step()
+print(peak())
+"""
+)
+
+
+def seconds_of(code: str) -> float:
+    """Wall time of a fresh interpreter that runs `code`."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - start
+
+
+def peak_mb(code: str) -> float:
+    """Peak resident memory of a fresh interpreter that runs `code`, in MB (10^6 bytes)."""
+    return (
+        int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+        * 1024
+        / 1e6
+    )
+
+
+def wheel_mb() -> float | None:
+    """Size of the wheel built from this tree in MB; None when it cannot be built here."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            folder,
+            str(ROOT),
+        ]
+        if subprocess.run(command, check=False).returncode:
+            return None
+        return max(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
+
+
+def run(threads: int, rounds: int) -> bool:
+    """Prints the table."""
+    code = ("import numpy", "import numpy, pyneuro")
+    pairs = [(seconds_of(code[0]), seconds_of(code[1])) for _ in range(rounds * 4 + 1)][1:]
+    extra = statistics.median(b - a for a, b in pairs) * 1e3
+    lines = [["import, over NumPy's", f"{extra:.1f} ms (goal 30{'' if extra <= 30 else ', missed'})", ""]]
+    size = wheel_mb() if "PYNEURO_NO_WHEEL" not in os.environ else None
+    if size is not None:
+        lines.append(["wheel", f"{size:.2f} MB (goal 3{'' if size <= 3 else ', missed'})", ""])
+    if Path("/proc/self/status").exists():
+        lines.append(
+            [
+                "peak memory, one epoch of 784-128-10 on 60000 x 784",
+                f"{peak_mb(OURS):.0f} MB",
+                f"{peak_mb(THEIRS):.0f} MB",
+            ]
+        )
+    print(machine())
+    table("Weight", ["what", "pyneuro", "PyTorch"], lines)
+    return True
