@@ -1,0 +1,105 @@
+/* softmax, log_softmax along `dim`: y_k = exp(x_k) / sum_j exp(x_j), and its logarithm. Shape kept.
+ *
+ * The stable form takes the row's maximum off first, which changes nothing in exact arithmetic: softmax(x + c) = softmax(x). `stable=False` is the formula
+ * as written on the slide: it overflows from 89 (float32) on, so that students see inf and nan. Cost: one exp an element.
+ * Sources: lecture 001 (softmax bank), 004 (shift invariance, stable form).
+ */
+#ifdef PN_REAL_PASS
+
+/* The textbook formula, one row: overflow is the point. */
+static void R_(naive_softmax)(real *y, const real *x, int64_t rows, int64_t n, const R_(pn_kernels) * k) {
+    for (int64_t r = 0; r < rows; r++, x += n, y += n) {
+        k->act_forward[PN_ACT_exp](y, x, n, NULL);
+        const real total = (real)k->sum(y, n);
+        for (int64_t i = 0; i < n; i++) y[i] /= total;
+    }
+}
+
+static void R_(softmax_rows)(bool logarithm, bool stable, real *y, const real *x, int64_t rows, int64_t n, const R_(pn_kernels) * k) {
+    if (stable) {
+        (logarithm ? k->log_softmax : k->softmax)(y, x, rows, n);
+        return;
+    }
+    R_(naive_softmax)(y, x, rows, n, k);
+    if (logarithm) k->act_forward[PN_ACT_log](y, y, rows * n, NULL);
+}
+
+static void R_(softmax_forward)(const pn_call *c, pn_member *m, bool logarithm) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const pn_rows r = pn_rows_of(&c->in[0].shape, pn_dim_of(&c->in[0].shape, c->attrs[0].i));
+    const real *x = c->in[0].data;
+    real *y = c->out[0].data, *buffer = m->scratch;
+    int64_t lo, hi;
+    pn_member_range(m, r.blocks, &lo, &hi);
+    for (int64_t b = lo; b < hi; b++) {
+        const int64_t first = pn_rows_first(&r, b), count = pn_rows_in(&r, b);
+        real *target = r.inner == 1 ? y + first * r.n : buffer;
+        R_(softmax_rows)(logarithm, c->attrs[1].i, target, R_(pn_rows_load)(&r, x, first, count, buffer), count, r.n, k);
+        if (r.inner != 1) R_(pn_rows_store)(&r, y, first, count, buffer, false);
+    }
+}
+
+static void R_(softmax_backprop)(const pn_call *c, pn_member *m, bool logarithm) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const pn_rows r = pn_rows_of(&c->in[0].shape, pn_dim_of(&c->in[0].shape, c->attrs[0].i));
+    const int64_t size = pn_rows_scratch(&r);
+    real *gx = c->gin[0].data, *buffer = m->scratch;
+    int64_t lo, hi;
+    if (!gx) return;
+    pn_member_range(m, r.blocks, &lo, &hi);
+    for (int64_t b = lo; b < hi; b++) {
+        const int64_t first = pn_rows_first(&r, b), count = pn_rows_in(&r, b);
+        const real *y = R_(pn_rows_load)(&r, c->out[0].data, first, count, buffer), *gy = R_(pn_rows_load)(&r, c->gout[0].data, first, count, buffer + size);
+        real *target = r.inner == 1 ? gx + first * r.n : buffer + 2 * size;
+        (logarithm ? k->log_softmax_backward : k->softmax_backward)(target, y, gy, count, r.n, r.inner == 1 && c->gin_add[0]);
+        if (r.inner != 1) R_(pn_rows_store)(&r, gx, first, count, target, c->gin_add[0]);
+    }
+}
+
+static void R_(softmax_fwd)(const pn_call *c, pn_member *m) { R_(softmax_forward)(c, m, false); }
+static void R_(softmax_bwd)(const pn_call *c, pn_member *m) { R_(softmax_backprop)(c, m, false); }
+static void R_(log_softmax_fwd)(const pn_call *c, pn_member *m) { R_(softmax_forward)(c, m, true); }
+static void R_(log_softmax_bwd)(const pn_call *c, pn_member *m) { R_(softmax_backprop)(c, m, true); }
+
+#else
+#include "ops/op_helpers.h"
+#include "ops/rows.h"
+
+#define PN_REAL_FILE "ops/softmax.c"
+#include "base/real.h"
+
+static pn_status softmax_infer(pn_infer *q) {
+    int dim;
+    if (pn_infer_dim(q, "x", 0, q->attrs[0].i, &dim) != PN_OK) return q->error->status;
+    const pn_rows r = pn_rows_of(&q->in[0], dim);
+    q->out[0] = q->in[0];
+    q->member_scratch = 3 * (size_t)pn_rows_scratch(&r) * pn_dtype_bytes(q->in[0].dtype);
+    q->flops = 12.0 * (double)(r.count * r.n);
+    return PN_OK;
+}
+
+static const pn_field softmax_fields[] = {{"dim", PN_INT, NULL, "-1"}, {"stable", PN_BOOL, NULL, "True"}, {0}};
+
+const pn_op pn_op_softmax = {.name = "softmax",
+                             .formula = "y_k = exp(x_k - max x) / sum_j exp(x_j - max x)",
+                             .derivative = "gx = y (gy - sum_j gy_j y_j)",
+                             .inputs = "x:r",
+                             .n_out = 1,
+                             .fields = softmax_fields,
+                             .infer = softmax_infer,
+                             .fwd = {softmax_fwd_f, softmax_fwd_d},
+                             .bwd = {softmax_bwd_f, softmax_bwd_d},
+                             .needs_out = 1,
+                             .file = "ops/softmax.c"};
+const pn_op pn_op_log_softmax = {.name = "log_softmax",
+                                 .formula = "y_k = x_k - log sum_j exp(x_j)",
+                                 .derivative = "gx = gy - exp(y) sum_j gy_j",
+                                 .inputs = "x:r",
+                                 .n_out = 1,
+                                 .fields = softmax_fields,
+                                 .infer = softmax_infer,
+                                 .fwd = {log_softmax_fwd_f, log_softmax_fwd_d},
+                                 .bwd = {log_softmax_bwd_f, log_softmax_bwd_d},
+                                 .needs_out = 1,
+                                 .file = "ops/softmax.c"};
+#endif
