@@ -1,4 +1,7 @@
-"""The table of dense networks: whole training steps through the public `fit` with its defaults, against PyTorch's loop and JAX's scanned epoch."""
+"""The table of dense networks:
+
+whole training steps through the public `fit` with its defaults, against PyTorch's loop and JAX's scanned epoch.
+"""
 
 from __future__ import annotations
 
@@ -91,8 +94,9 @@ def distance(a: list[np.ndarray], b: list[np.ndarray]) -> float:
 def check(work: Work, threads: int) -> tuple[float, float]:
     """Twenty steps from the same weights over the same batches: distances ours-PyTorch and JAX-PyTorch.
 
-    Adam divides by the square root of a mean square that may be nearly zero, so a rounding error of a gradient can move a weight by a part of lr. The
-    two peers show how much: we may be no further from PyTorch than three times what JAX is, or 1e-5.
+    Adam divides by the square root of a mean square that may be nearly zero, so a rounding error of a gradient can
+    move a weight by a part of lr. The two peers show how much: we may be no further from PyTorch than three times
+    what JAX is, or 1e-5.
     """
     import dataclasses
 

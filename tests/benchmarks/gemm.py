@@ -28,7 +28,10 @@ def numpy_gflops(a: np.ndarray, b: np.ndarray, out: np.ndarray, seconds: float) 
 
 
 def one_shape(dtype: str, m: int, n: int, k: int, rounds: int, with_peak: bool) -> tuple[float, float | None, float]:
-    """Median rate in GFLOP/s, median paired share of the peak, median paired ratio to NumPy; slices of 50 ms take turns."""
+    """Median rate in GFLOP/s, median paired share of the peak, median paired ratio to NumPy;
+
+    slices of 50 ms take turns.
+    """
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
     out = np.empty((m, n), dtype)

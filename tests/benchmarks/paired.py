@@ -1,7 +1,8 @@
 """Paired measurement: contestants take turns in one process, and only ratios of neighbouring turns are compared.
 
-A machine's clock drifts by ten per cent within minutes, so two figures taken one after the other compare weather. Turns of one round lie side by side;
-the ratio of a round is free of the drift, and the median over the rounds is free of the odd interruption.
+A machine's clock drifts by ten per cent within minutes, so two figures taken one after the other compare weather.
+Turns of one round lie side by side; the ratio of a round is free of the drift, and the median over the rounds is free
+of the odd interruption.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Turns:
 def alternate(contestants: dict[str, Callable[[], float]], rounds: int = 5, warm_up: int = 1) -> Turns:
     """Runs every contestant once a round; each call does its work and returns how many units it did.
 
-    The order is reversed from round to round, so that nobody always runs on a machine that somebody else has just heated.
+    The order is reversed from round to round, so that nobody always runs on a machine that somebody else has just
+    heated.
     """
     turns = Turns({name: [] for name in contestants})
     for work in list(contestants.values()) * warm_up:
@@ -77,7 +79,7 @@ def repeat_for(work: Callable[[], object], seconds: float = 0.05) -> Callable[[]
 
 
 def in_child(threads: int, arguments: list[str], extra: dict[str, str] | None = None) -> int:
-    """Runs this script again, bound to `threads` cores, so that every library sees the same number of processors from its start.
+    """Runs this script again, bound to `threads` cores, so that all libraries see the same processors from the start.
 
     Returns the exit code. JAX cannot change its thread count later, hence a process of its own.
     """

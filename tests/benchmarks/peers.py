@@ -1,7 +1,8 @@
 """The peers of the dense table: PyTorch's ordinary eager loop, and JAX with a whole epoch under `jit` and `lax.scan`.
 
-Both get every advantage: tensors in memory, the order of the samples precomputed, compilation outside the clock. All nets are stacks of
-`Linear` layers with one activation between them; weights are lists of (out, in) and (out,) arrays in PyTorch's order.
+Both get every advantage: tensors in memory, the order of the samples precomputed, compilation outside the clock. All
+nets are stacks of `Linear` layers with one activation between them; weights are lists of (out, in) and (out,) arrays
+in PyTorch's order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Work:
-    """One row of the table: sizes such as (784, 128, 10), activation "relu" or "tanh", loss "cross_entropy" or "mse", optimiser "sgd" or "adam"."""
+    """One row of the table:
+
+    sizes such as (784, 128, 10), activation "relu" or "tanh", loss "cross_entropy" or "mse", optimiser "sgd" or
+    "adam".
+    """
 
     name: str
     sizes: tuple[int, ...]
@@ -32,14 +37,20 @@ class Work:
         return self.epochs * -(-self.rows // self.batch)
 
     def data(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """X (rows, inputs) float32 and targets made by a random linear teacher: labels (rows,) int64, or values (rows, outputs) float32."""
+        """X (rows, inputs) float32 and targets made by a random linear teacher:
+
+        labels (rows,) int64, or values (rows, outputs) float32.
+        """
         rng = np.random.default_rng(seed)
         x = rng.standard_normal((self.rows, self.sizes[0]), dtype=np.float32)
         scores = x @ rng.standard_normal((self.sizes[0], self.sizes[-1]), dtype=np.float32)
         return x, scores.argmax(1) if self.loss == "cross_entropy" else np.sign(scores).astype(np.float32)
 
     def initial(self, seed: int = 0) -> list[np.ndarray]:
-        """Weights and biases uniform in +-1/sqrt(fan_in), as PyTorch draws them; the same arrays go to every contestant."""
+        """Weights and biases uniform in +-1/sqrt(fan_in), as PyTorch draws them;
+
+        the same arrays go to every contestant.
+        """
         rng = np.random.default_rng(seed + 1)
         arrays = []
         for fan_in, out in zip(self.sizes, self.sizes[1:]):
@@ -110,7 +121,10 @@ class TorchPeer:
 
 
 class JaxPeer:
-    """The strongest rival on dense nets: one compiled program per epoch, weights donated, mini-batches gathered inside."""
+    """The strongest rival on dense nets:
+
+    one compiled program per epoch, weights donated, mini-batches gathered inside.
+    """
 
     def __init__(self, work: Work, threads: int) -> None:
         import jax

@@ -2,8 +2,9 @@
 
     run.py [dense|gemm|eager|race|scaling|weight|all ...] [--threads N] [--rounds N] [--isa avx2] [--no-random]
 
-Ratios are medians of paired ratios of turns that alternate in one process (paired.py). Never run by the tests, never timed in a test.
-Each table runs in a process of its own, bound to as many cores as it has threads. Exit code 1 when weights or bits disagree or a network ran in teaching mode.
+Ratios are medians of paired ratios of turns that alternate in one process (paired.py). Never run by the tests, never
+timed in a test. Each table runs in a process of its own, bound to as many cores as it has threads. Exit code 1 when
+weights or bits disagree or a network ran in teaching mode.
 """
 
 from __future__ import annotations
@@ -23,11 +24,9 @@ def main() -> int:
     """Parses the arguments, runs each table in a child."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", default=["dense"], help="|".join((*TABLES, "all")))
-    parser.add_argument("--threads", type=int, default=None, help="threads of both sides (default 2; gemm and eager 1)")
+    parser.add_argument("--threads", type=int, help="threads of both sides (default 2; gemm and eager 1)")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contestant (default 7)")
-    parser.add_argument(
-        "--isa", default=None, help="instruction set of pyneuro: portable, avx2, avx512 (the same as PYNEURO_ISA)"
-    )
+    parser.add_argument("--isa", help="instruction set of pyneuro: portable, avx2, avx512 (the same as PYNEURO_ISA)")
     parser.add_argument("--no-random", action="store_true", help="dense: leave out the shapes drawn at random")
     options = parser.parse_args()
     wanted = TABLES if "all" in options.tables else options.tables
