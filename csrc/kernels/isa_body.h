@@ -1,0 +1,13 @@
+/* The kernels of one instruction set: an isa_*.c file sets PN_VECTOR_BYTES and PN_ISA_FILL and includes this file, which reads every template for
+ * float and double and defines the function that fills the level's table. Templates define static functions R_(name) only. */
+#include "kernels/isa.h"
+#include "kernels/vector.h"
+
+#define PN_REAL_FILE "kernels/isa_table.h"
+#include "base/real.h"
+
+bool PN_ISA_FILL(pn_kernels *t) {
+    fill_f(&t->f);
+    fill_d(&t->d);
+    return true;
+}
