@@ -1,6 +1,6 @@
 /* A plan: a recording compiled for repeated execution by a team, with all buffers in one arena.
  *
- * Build (once per input shape and mode) does: keep the nodes that the results need; fuse; order forward, backward, updates; choose layouts and insert
+ * Build (once per input shape and mode) does: keep the nodes that the results need; fuse; order forward and backward; choose layouts and insert
  * reorders; lay out buffers by lifetime; decide by shape alone how many members are worth having. Run walks a flat list of instructions: no
  * allocation, no Python, no decision that depends on time or thread count.
  */
@@ -10,64 +10,83 @@
 
 /* One trainable tensor as optimiser and plan see it. State arrays are slices of one flat allocation of the optimiser. */
 typedef struct pn_segment {
-    pn_tensor *param;     /* owned reference; its storage never moves */
-    int64_t n;            /* elements */
-    int group;            /* index into the optimiser's groups */
-    void *state[3];       /* NULL where the rule needs none */
+    pn_tensor *param; /* owned reference; its storage never moves */
+    int64_t n;        /* elements */
+    int group;        /* index into the optimiser's groups */
+    int64_t steps;    /* updates this parameter has had: one without a gradient is left out of a step, as in PyTorch */
+    void *state[3];   /* NULL where the rule needs none */
 } pn_segment;
 
-/* An optimiser: a rule, its groups, its segments. Lives as long as the user's object; plans refer to it. */
+/* An optimiser: a rule, its groups, its segments. Lives as long as the user's object; plans refer to it. Made by train/optimizer.h. */
 typedef struct pn_optimizer {
     pn_update rule;
     int dtype;
     int n_groups, n_segments;
-    pn_hyper *groups;        /* (n_groups) hyperparameters; step counts inside */
+    pn_hyper *groups; /* (n_groups) hyperparameters */
     pn_segment *segments;
-    void *state;             /* one flat allocation */
+    const pn_hyper **prepared; /* (n_segments) what the coming update uses, see pn_optimizer_prepare */
+    pn_hyper *own;             /* (n_segments) of segments whose step count differs from their group's */
+    void *state;               /* one flat allocation */
     size_t state_bytes;
-    int64_t steps;           /* completed updates */
+    int64_t steps; /* completed updates */
 } pn_optimizer;
 
-typedef enum pn_layout { PN_PLAIN, PN_BATCH_INNER, PN_CHANNEL_BLOCK } pn_layout; /* see ops/op.h PN_ANY_LAYOUT and graph/layout.c */
+/* How a buffer of a plan is stored. Logical shapes are (n, c, ...); weights and everything the user sees are plain. */
+typedef enum pn_layout {
+    PN_PLAIN,
+    PN_BATCH_INNER,  /* (n/16, c, ..., 16): 16 samples side by side */
+    PN_CHANNEL_BLOCK /* (n, c/16, ..., 16): 16 channels side by side */
+} pn_layout;
 
 typedef struct pn_plan pn_plan;
 
 typedef struct pn_plan_spec {
     int n_inputs;
-    pn_tensor *const *inputs;     /* placeholders: fed before each run, in this order */
+    pn_tensor *const *inputs; /* placeholders: fed before each run, in this order */
     int n_outputs;
-    pn_tensor *const *outputs;    /* kept readable after a run (predictions, loss, metrics); outputs[0] is the loss when training */
-    bool training;                /* build backward and gradients for `segments` */
+    pn_tensor *const *outputs; /* kept readable after a run (predictions, loss, metrics); outputs[0] is the loss when training */
+    bool training;             /* build backward and gradients for `segments` */
     int n_segments;
-    const pn_segment *segments;   /* parameters wanted, NULL when not training */
-    bool keep_gradients;          /* hooks, clipping or callbacks want p.grad: no fused update */
-    bool fuse;                    /* normally true; false for tests */
+    const pn_segment *segments; /* parameters wanted, NULL when not training */
+    bool keep_gradients;        /* hooks, clipping or callbacks want gradients: no fused update */
+    bool fuse;                  /* normally true; false for tests */
 } pn_plan_spec;
 
 pn_status pn_plan_build(const pn_recording *r, const pn_plan_spec *spec, pn_plan **plan, pn_error *e);
 void pn_plan_free(pn_plan *p);
 
-void *pn_plan_input(pn_plan *p, int i);                            /* buffer to fill */
+void *pn_plan_input(pn_plan *p, int i); /* buffer to fill */
+int pn_plan_inputs(const pn_plan *p);
+int pn_plan_outputs(const pn_plan *p);
+const pn_shape *pn_plan_input_shape(const pn_plan *p, int i);
 const pn_view *pn_plan_output(const pn_plan *p, int i);
-const pn_view *pn_plan_gradient(const pn_plan *p, int segment);    /* data NULL when fused or unreachable */
-int pn_plan_threads(const pn_plan *p);                             /* members worth having: by shape alone */
-double pn_plan_flops(const pn_plan *p);                            /* of one step */
-size_t pn_plan_bytes(const pn_plan *p);                            /* arena */
+const pn_view *pn_plan_gradient(const pn_plan *p, int segment); /* data NULL when fused or unreachable */
+bool pn_plan_reaches(const pn_plan *p, int segment);            /* the loss depends on this parameter */
+int pn_plan_threads(const pn_plan *p);                          /* members worth having: by shape alone */
+double pn_plan_flops(const pn_plan *p);                         /* of one step */
+size_t pn_plan_bytes(const pn_plan *p);                         /* arena */
+size_t pn_plan_member_scratch(const pn_plan *p);                /* bytes of pn_member.scratch that a run needs */
+int pn_plan_fused_updates(const pn_plan *p);                    /* weights whose gradient is fused with their update */
+/* False once a parameter's storage was replaced or the instruction set changed: build it again. */
+bool pn_plan_valid(const pn_plan *p);
 /* Text of the instruction list, one line each, for people: name, shapes, fusion, layout, bytes. Caller frees with pn_free. */
 char *pn_plan_text(const pn_plan *p);
 
-/* SPMD, called by every member. forward+backward; after it the loss and gradients are ready and nothing the user owns has changed.
- * checked: also look for the first op whose output is not finite. A failing user node or a stop sets *status (shared by all members). */
+/* What the caller of a run and the plan tell each other. The caller sets the first part before a step (behind a barrier); the rest is result. */
 typedef struct pn_plan_run {
-    pn_random random;       /* key and step */
-    pn_status status;       /* first failure */
+    bool checked;     /* the replay after a non-finite step: every op is looked at. Only with a team of one */
+    double input_max; /* bound on |x| of real inputs, INFINITY when unknown: spares a pass before fused updates */
+    pn_status status; /* first failure, PN_OK otherwise */
     pn_error error;
-    bool checked;           /* the replay after a non-finite step: every op is checked */
-    bool finite;            /* result: loss and gradients were finite */
 } pn_plan_run;
-void pn_plan_step(pn_plan *p, pn_plan_run *run, pn_member *m);
-/* SPMD: apply the optimiser, fused weight gradients included. Never fails, never polls. grad_scale: clipping. */
-void pn_plan_update(pn_plan *p, pn_optimizer *o, pn_plan_run *run, pn_member *m);
+/* Which random numbers the next step draws. */
+void pn_plan_set_random(pn_plan *p, pn_random random);
+/* SPMD, called by every member: forward and backward; after it outputs and gradients are ready and nothing the user owns has changed. True on every
+ * member when the step is good: nothing failed, nobody asked to stop, and, when training, loss and gradients are finite. A false with status PN_OK and
+ * without a stop means a non-finite value. All members have passed a barrier when it returns. */
+bool pn_plan_step(pn_plan *p, pn_plan_run *run, pn_member *m);
+/* SPMD: applies the prepared optimiser, fused weight gradients included. Never fails, never polls. The caller puts a barrier after it. */
+void pn_plan_update(pn_plan *p, const pn_optimizer *o, pn_member *m);
 /* SPMD: sum of squares over all gradients (for clipping and GradBelow), in fixed order; same on every member. Needs keep_gradients. */
 double pn_plan_gradient_norm2(pn_plan *p, pn_member *m);
 #endif
