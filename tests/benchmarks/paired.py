@@ -105,6 +105,7 @@ def in_child(threads: int, arguments: list[str], extra: dict[str, str] | None = 
 def machine() -> str:
     """One line about the machine and the versions, printed above each table."""
     import numpy
+
     import pyneuro as pn
 
     cpu = pn.cpu()

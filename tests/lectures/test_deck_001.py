@@ -1,11 +1,11 @@
-"""Deck 001, "Why the Nobel prize in physics was given for machine learning": the items on networks, with their numbers."""
+"""Deck 001, "Why the Nobel prize in physics was given for machine learning": items 1, 2 and 4-10."""
 
 import numpy as np
 import pytest
-from lecture import same, set_weights, t64
 
 import pyneuro as pn
 from pyneuro import nn, optim
+from tests.lectures.lecture import same, set_weights, t64
 
 F = nn.functional
 
@@ -42,7 +42,7 @@ def test_item_01_risk_of_a_constant_model():
 
 
 def test_item_02_losses():
-    """Square (y - y*)^2, indicator I(y != y*), and -log p of the right class: p = (.2, .5, .3), y* = 2 gives .6931472."""
+    """Square (y - y*)^2, indicator I(y != y*), log-loss: p = (.2, .5, .3), y* = 2 gives .6931472."""
     assert nn.MSELoss()(t64([3.0]), t64([1.0])).item() == 4.0
     p = t64([[0.2, 0.5, 0.3]])
     right, wrong = pn.tensor([1]), pn.tensor([0])

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from lecture import same, set_weights, t64
 
 import pyneuro as pn
 from pyneuro import nn, optim
+from tests.lectures.lecture import same, set_weights, t64
 
 F = nn.functional
 
@@ -33,7 +33,7 @@ def test_item_20_neuron_without_bias_and_what_a_line_cannot_do():
 
 
 def test_item_21_layers_are_functions():
-    """x(0) -> h_1 -> x(1) -> h_2 -> x(2): the net is the composition, and its graph lists the functions in this order."""
+    """x(0) -> h_1 -> x(1) -> h_2 -> x(2): the net is the composition, its graph lists the functions."""
     h1, h2 = nn.Linear(3, 4, seed=1), nn.Linear(4, 2, seed=2)
     net = nn.Sequential(h1, nn.Tanh(), h2)
     x = pn.tensor(np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3))
@@ -43,7 +43,7 @@ def test_item_21_layers_are_functions():
 
 
 def test_item_22_number_of_parameters():
-    """(n + 1) parameters per output: n = 1,000,000 and m = 1000 would be 1,000,000,000 weights, 1,000,001,000 with biases."""
+    """(n + 1) parameters per output; n = 1,000,000 and m = 1000: 1,000,000,000 weights, 1,000,001,000 with biases."""
     layer = nn.Linear(3, 2).to("float64")
     set_weights(layer, [[1.0, 2.0, 3.0], [-1.0, 0.0, 1.0]], [0.5, -0.5])
     same(layer(t64([[1.0, 1.0, 2.0]]))[0], [9.5, 0.5], 12)
@@ -186,7 +186,7 @@ def fit_parabola(stop=None, **arguments):
     net = nn.Linear(1, 1, bias=False).to("float64")
     set_weights(net, [[0.0]])
     one, three = np.ones((1, 1)), np.full((1, 1), 3.0)
-    given = dict(loss="mse", optimizer=optim.GD(lr=0.1), epochs=100, batch_size=1, stop=stop, verbose=0)
+    given = {"loss": "mse", "optimizer": optim.GD(lr=0.1), "epochs": 100, "batch_size": 1, "stop": stop, "verbose": 0}
     history = net.fit(one, three, **{**given, **arguments})
     return net.weight.item(), history
 

@@ -1,13 +1,13 @@
-"""Deck 003, "Introduction to artificial neural networks": items 39-45 and the optimisers it names, with their numbers."""
+"""Deck 003, "Introduction to artificial neural networks": items 39-45 and its optimisers."""
 
 import math
 
 import numpy as np
 import pytest
-from lecture import same, set_weights, t64
 
 import pyneuro as pn
 from pyneuro import nn, optim
+from tests.lectures.lecture import same, t64
 
 F = nn.functional
 
@@ -89,7 +89,7 @@ def test_item_41_stop_on_validation():
     xv, yv = rng.standard_normal((200, 10)), rng.integers(0, 2, 200)
     net = nn.Sequential(nn.Linear(10, 32), nn.Tanh(), nn.Linear(32, 2), seed=1).to("float64")
     stop = pn.stop.Patience(5, restore_best=True)
-    given = dict(optimizer=optim.Adam(lr=0.01), epochs=500, batch_size=10, stop=stop, verbose=0, seed=0)
+    given = {"optimizer": optim.Adam(lr=0.01), "epochs": 500, "batch_size": 10, "stop": stop, "verbose": 0, "seed": 0}
     history = net.fit(x, y, validation_data=(xv, yv), **given)
     losses = history.history["val_loss"]
     assert len(losses) < 500

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from lecture import same, set_weights, t64
 
 import pyneuro as pn
 from pyneuro import nn, optim
+from tests.lectures.lecture import same, set_weights, t64
 
 F = nn.functional
 
