@@ -72,6 +72,7 @@ typedef struct pn_hyper {
         /* One update rule over n elements: w, g and up to three state arrays (NULL where unused). g is read only. */                                    \
         void (*update[PN_UPDATE_COUNT])(real *w, const real *g, real *s0, real *s1, real *s2, int64_t n, const pn_hyper *h);                             \
         pn_gemm##suffix##_fn gemm; /* see kernels/gemm.h */                                                                                              \
+        double (*probe)(int64_t rounds, double *flops); /* the FMA peak, for benchmarks: see kernels/probe.h */                                          \
     } pn_kernels##suffix;
 
 PN_KERNEL_TABLE(float, _f)
