@@ -93,14 +93,19 @@ bool pn_kernels_select(pn_isa isa);
 typedef struct pn_act_info {
     const char *name, *formula, *derivative, *source;
     int n_params;
-    bool needs_x, needs_y; /* what act_backward reads; !needs_x makes it fusible behind linear */
+    struct { const char *name, *fallback; } param[2]; /* fallback: the default as text; "none" stands for the value of the parameter before */
+    const char *condition;                            /* what the parameters must satisfy, "true" when nothing */
+    bool (*valid)(const double *p);                   /* whether they do */
+    bool needs_x, needs_y;                            /* what act_backward reads; !needs_x makes it fusible behind linear */
 } pn_act_info;
 extern const pn_act_info pn_acts[PN_ACT_COUNT];
 
+/* Facts about a line of update.def. */
 typedef struct pn_update_info {
     const char *name, *formula, *source;
-    int n_state;                   /* arrays of the parameter's size, 0..3 */
-    void (*prepare)(pn_hyper *h);  /* fills h->c from the fields above and h->step */
+    int n_state;                  /* arrays of the parameter's size, 0..3 */
+    const char *state[3];         /* their names, PyTorch's */
+    void (*prepare)(pn_hyper *h); /* fills h->c from the fields above and h->step */
 } pn_update_info;
 extern const pn_update_info pn_updates[PN_UPDATE_COUNT];
 

@@ -1,6 +1,6 @@
 /* Vectors of the kernels, for float and double, in GNU vector types: arithmetic and comparisons are the language's own.
  *
- * An isa_*.c file sets PN_VECTOR_BYTES to 16, 32 or 64, or to 1 for one plain element at a time (C11 without vectors: the same bits as 16), and includes
+ * An isa_*.c file sets PN_VECTOR_BYTES to 16, 32 or 64, or to 0 for one plain element at a time (C11 without vectors: the same bits as 16), and includes
  * this header once. Typed templates, read through base/real.h, then write
  *   V            a vector of `real`            VI       the signed integer vector of the same lanes; what comparisons give
  *   V_LANES      elements in V                 C(0.3)   a constant as `real`
@@ -195,7 +195,7 @@ PN_INLINE pn_vec_d R_(pn_load_wide)(const real *p) { return V_load(p); }
 PN_INLINE pn_vec_d R_(pn_load_wide_n)(const real *p, int n) { return V_load_n(p, n); }
 PN_INLINE void R_(pn_store_wide)(real *p, pn_vec_d d) { V_store(p, d); }
 PN_INLINE void R_(pn_store_wide_n)(real *p, pn_vec_d d, int n) { V_store_n(p, d, n); }
-#elif PN_VECTOR_BYTES == 1
+#elif PN_VECTOR_BYTES == 0
 PN_INLINE void R_(pn_split)(V x, pn_vec_d *parts) { parts[0] = x; }
 PN_INLINE V R_(pn_join)(const pn_vec_d *parts) { return (real)parts[0]; }
 PN_INLINE pn_vec_d R_(pn_load_wide)(const real *p) { return *p; }
