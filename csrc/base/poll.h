@@ -8,8 +8,8 @@
 typedef struct pn_poll {
     bool (*ask)(void *context); /* true: stop. Called from the calling thread only; takes the GIL itself. NULL: never asks */
     void *context;
-    double next;      /* pn_clock() time of the next question; owned by the calling thread */
-    atomic_int stop;  /* sticky once set */
+    double next;     /* pn_clock() time of the next question; owned by the calling thread */
+    atomic_int stop; /* sticky once set */
 } pn_poll;
 
 void pn_poll_init(pn_poll *p, bool (*ask)(void *), void *context);

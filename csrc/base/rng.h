@@ -8,7 +8,7 @@
 /* Purposes keep the streams of one seed apart. */
 enum { PN_STREAM_INIT = 1, PN_STREAM_SHUFFLE = 2, PN_STREAM_NODE = 3, PN_STREAM_CHILD = 4, PN_STREAM_SPLIT = 5, PN_STREAM_USER = 6, PN_STREAM_AUGMENT = 7 };
 
-uint64_t pn_hash64(uint64_t seed, uint64_t purpose);                                /* key = hash(seed, purpose) */
+uint64_t pn_hash64(uint64_t seed, uint64_t purpose);                                 /* key = hash(seed, purpose) */
 void pn_philox4x32(uint64_t key, uint64_t ctr_hi, uint64_t ctr_lo, uint32_t out[4]); /* ten rounds */
 static inline double pn_u32_to_unit(uint32_t u) { return (u >> 8) * 0x1p-24; }       /* [0, 1), exact in float */
 
@@ -20,7 +20,9 @@ uint64_t pn_rng_below(uint64_t key, uint64_t hi, uint64_t i, uint64_t bound); /*
 void pn_rng_shuffle(uint64_t key, uint64_t epoch, int64_t n, int64_t *idx);
 
 /* xoshiro256++ (Blackman, Vigna), scalar: for samplers' seeding and scalar loops. */
-typedef struct pn_xoshiro { uint64_t s[4]; } pn_xoshiro;
+typedef struct pn_xoshiro {
+    uint64_t s[4];
+} pn_xoshiro;
 void pn_xoshiro_seed(pn_xoshiro *g, uint64_t seed); /* by splitmix64 */
 uint64_t pn_xoshiro_next(pn_xoshiro *g);
 #endif

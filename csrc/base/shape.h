@@ -20,9 +20,9 @@ static inline int64_t pn_shape_size(const pn_shape *s) {
     return n;
 }
 static inline size_t pn_dtype_bytes(int dtype) { return dtype == PN_F32 ? 4 : 8; }
-bool pn_shape_equal(const pn_shape *a, const pn_shape *b);         /* rank and dims, not dtype */
-bool pn_shape_bytes(const pn_shape *s, size_t *bytes);             /* false on overflow or a negative dim */
-const char *pn_dtype_name(int dtype);                              /* "float32", "float64", "int64" */
+bool pn_shape_equal(const pn_shape *a, const pn_shape *b); /* rank and dims, not dtype */
+bool pn_shape_bytes(const pn_shape *s, size_t *bytes);     /* false on overflow or a negative dim */
+const char *pn_dtype_name(int dtype);                      /* "float32", "float64", "int64" */
 /* "(32, 784)" into text; returns text. Shapes in messages are always written this way. */
 const char *pn_shape_text(const pn_shape *s, char text[256]);
 #endif

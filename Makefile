@@ -1,0 +1,53 @@
+# The habits of the project. `make dev` makes a virtual environment; every other target uses it when it is there.
+PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+C_FILES := $(shell find csrc tests/c -name '*.[ch]')
+CTEST := $(PYTHON) tests/c/run.py
+
+.PHONY: dev test asan tsan bench fuzz portable format lint stubs full clean
+
+dev: ## a virtual environment with an editable install and the tools
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --upgrade pip
+	.venv/bin/pip install --quiet -e '.[data,plot,test]' ruff clang-format==23.1.5
+
+test: ## the whole test suite
+	$(PYTHON) -m pytest
+
+asan: ## C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(CTEST) --sanitize address,undefined
+
+tsan: ## tests of the threads under ThreadSanitizer
+	$(CTEST) --sanitize thread --only test_team
+
+bench: ## speed against PyTorch and JAX (both must be installed)
+	$(PYTHON) tests/benchmarks/run.py dense
+
+fuzz: ## property tests with many more examples than usual
+	$(PYTHON) -m pytest tests -k fuzz --hypothesis-profile=fuzz
+
+# Linux on ARM under an emulator, Windows compiled and linked, and the portable level in plain C with vectors of width 1.
+# The emulator itself cannot start threads after a fork, so the two tests that do are left out there.
+portable: ## the core on other machines and compilers
+	$(CTEST) --cc aarch64-linux-gnu-gcc --platform linux-aarch64 --runner 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --leave-out fork
+	$(CTEST) --cc x86_64-w64-mingw32-gcc --platform win-amd64 --build-only
+	$(CTEST) --cc clang
+	PYNEURO_ISA=portable $(CTEST) --cc clang --flags '-std=c11 -DPN_PLAIN_C -D_POSIX_C_SOURCE=200809L'
+
+format: ## formats C and Python
+	$(PYTHON) -m clang_format -i $(C_FILES) 2>/dev/null || clang-format -i $(C_FILES)
+	$(PYTHON) -m ruff format
+	$(PYTHON) -m ruff check --fix
+
+lint: ## what the continuous integration checks
+	clang-format --dry-run -Werror $(C_FILES)
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+
+stubs: ## pyneuro/_core.pyi from the compiled module
+	$(PYTHON) tools/stubs.py
+
+full: test asan tsan portable ## everything, and the scorecard of reliability
+	$(PYTHON) -m pytest tests -m full --no-header -rA
+
+clean:
+	rm -rf build dist *.egg-info pyneuro/_core*.so pyneuro/_core*.pyd

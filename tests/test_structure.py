@@ -1,0 +1,99 @@
+"""The rules that keep the C core what it is: which folder may include which, and what only some folders may use."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+CSRC = Path(__file__).resolve().parents[1] / "csrc"
+FILES = sorted(path for path in CSRC.rglob("*") if path.suffix in {".c", ".h", ".def"})
+
+# Each folder may include itself and these; the arrow points one way, so no cycle is possible.
+BELOW = {
+    "base": set(),
+    "kernels": {"base"},
+    "ops": {"kernels", "base"},
+    "data": {"kernels", "base"},
+    "energy": {"kernels", "base"},
+    "classic": {"kernels", "base"},
+    "graph": {"ops", "kernels", "base"},
+    "train": {"graph", "data", "ops", "kernels", "base"},
+    "python": {"train", "energy", "classic", "graph", "data", "ops", "kernels", "base"},
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
+COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.S)
+
+
+def folder(path):
+    return path.relative_to(CSRC).parts[0]
+
+
+def code(path):
+    """The file without comments and strings, lines kept."""
+    return COMMENT.sub(lambda match: "\n" * match[0].count("\n"), path.read_text(encoding="utf-8"))
+
+
+def offenders(pattern, folders):
+    found = re.compile(pattern)
+    return [
+        "{}:{}: {}".format(path.relative_to(CSRC), number, line.strip())
+        for path in FILES
+        if folder(path) in folders
+        for number, line in enumerate(code(path).split("\n"), 1)
+        if found.search(line)
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CSRC)))
+def test_includes_point_down(path):
+    own = folder(path)
+    assert own in BELOW, "a new folder needs a line in BELOW"
+    for quote, name in INCLUDE.findall(path.read_text(encoding="utf-8")):
+        if quote == "<":
+            assert own == "python" or not name.startswith(("Python", "numpy/")), name
+            continue
+        target = CSRC / name if (CSRC / name).exists() else path.parent / name
+        assert target.exists(), "{} includes {}, which does not exist".format(path.name, name)
+        below = folder(target.resolve())
+        assert below == own or below in BELOW[own], "{} must not include {}".format(own, name)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CSRC)))
+def test_files_are_short(path):
+    assert path.read_text(encoding="utf-8").count("\n") <= 600
+
+
+def test_the_core_never_ends_the_process_or_prints():
+    calls = r"\b(abort|exit|_Exit|quick_exit|printf|fprintf|puts|putchar|perror)\s*\("
+    assert offenders(calls, set(BELOW) - {"python"}) == []
+
+
+def test_memory_comes_from_one_allocator():
+    assert (
+        offenders(r"\b(malloc|calloc|realloc|free|aligned_alloc|posix_memalign)\s*\(", set(BELOW) - {"base", "python"})
+        == []
+    )
+
+
+def test_only_the_system_files_ask_the_operating_system():
+    names = r"\b(pthread_|CreateThread|fork\s*\(|clock_gettime|sched_|fopen|getenv)"
+    found = [line for line in offenders(names, set(BELOW) - {"python"}) if not line.startswith("base/")]
+    assert found == []
+
+
+def test_sizes_are_not_long():
+    """``long`` has 32 bits on Windows."""
+    assert [
+        line
+        for line in offenders(r"\b(unsigned\s+)?long\b(?!\s+long)", {"ops", "graph", "kernels", "train", "data"})
+        if "long long" not in line
+    ] == []
+
+
+def test_headers_have_guards():
+    for path in FILES:
+        if path.suffix == ".h" and not re.search(
+            r"#\s*(pragma once|ifndef PN_\w+_H)", path.read_text(encoding="utf-8")
+        ):
+            text = path.read_text(encoding="utf-8")
+            assert "read again" in text or "included" in text, "{} has no guard and does not say why".format(path)
