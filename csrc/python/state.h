@@ -95,7 +95,8 @@ int pn_py_add_ops(PyObject *module);      /* opcall.c */
 int pn_py_add_plan_types(PyObject *module); /* plan_py.c: Recorder, Plan, Optimizer, Trainer */
 
 /* ---- calls between the files ---- */
-extern PyMethodDef pn_py_convert_methods[], pn_py_dlpack_methods[], pn_py_user_methods[], pn_py_inspect_methods[], pn_py_tools_methods[], pn_py_op_methods[];
+extern PyMethodDef pn_py_convert_methods[], pn_py_dlpack_methods[], pn_py_user_methods[], pn_py_inspect_methods[], pn_py_tools_methods[], pn_py_op_methods[],
+    pn_py_bench_methods[]; /* bench.c */
 extern PyType_Slot pn_py_tensor_slots[]; /* number, sequence and mapping slots, see tensor_slots.c */
 
 #endif
