@@ -31,7 +31,7 @@ portable: ## the core on other machines and compilers
 	$(CTEST) --cc aarch64-linux-gnu-gcc --platform linux-aarch64 --runner 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --leave-out fork
 	$(CTEST) --cc x86_64-w64-mingw32-gcc --platform win-amd64 --build-only
 	$(CTEST) --cc clang
-	PYNEURO_ISA=portable $(CTEST) --cc clang --flags '-std=c11 -DPN_PLAIN_C -D_POSIX_C_SOURCE=200809L'
+	$(CTEST) --cc clang --platform plain --flags '-std=c11 -D_POSIX_C_SOURCE=200809L -DPN_VECTOR_BYTES=0'
 
 format: ## formats C and Python
 	$(PYTHON) -m clang_format -i $(C_FILES) 2>/dev/null || clang-format -i $(C_FILES)

@@ -91,9 +91,12 @@ def test_sizes_are_not_long():
 
 
 def test_headers_have_guards():
+    """Files meant to be read several times say so in their first comment."""
     for path in FILES:
-        if path.suffix == ".h" and not re.search(
-            r"#\s*(pragma once|ifndef PN_\w+_H)", path.read_text(encoding="utf-8")
-        ):
-            text = path.read_text(encoding="utf-8")
-            assert "read again" in text or "included" in text, "{} has no guard and does not say why".format(path)
+        text = path.read_text(encoding="utf-8")
+        guarded = re.search(r"#\s*(pragma once|ifndef PN_\w+_H)", text)
+        assert (
+            path.suffix != ".h"
+            or guarded
+            or re.search(r"\A/\*[^/]*(includes? this|read again|Reads the templates)", text)
+        ), path

@@ -51,7 +51,7 @@ def run(command):
 def main():
     args = arguments()
     windows = "mingw" in args.cc
-    compiler = [*shlex.split(args.cc), "-g", *shlex.split(args.flags)]
+    compiler = [*shlex.split(args.cc), "-g"]
     if args.sanitize:
         compiler += ["-fsanitize=" + args.sanitize, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     label = "-".join(filter(None, [Path(shlex.split(args.cc)[0]).name, args.platform, args.sanitize, args.flags]))
@@ -59,7 +59,7 @@ def main():
         Path(args.out) if args.out else native.ROOT / "build" / "c" / "".join(c if c.isalnum() else "-" for c in label)
     )
     tests = [path for path in sorted(HERE.glob("test_*.c")) if args.only is None or args.only in path.stem]
-    extra = ["-pthread", "-I" + str(HERE)]
+    extra = ["-pthread", "-I" + str(HERE), *shlex.split(args.flags)]
     folders = args.core.split(",") if args.core else None
     core = [
         path
@@ -81,4 +81,9 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:
+        sys.exit("C tests: {} refused {}".format(error.cmd[0], error.cmd[-3]))
+    except FileNotFoundError as error:
+        sys.exit("C tests: {} was not found".format(error.filename))
