@@ -114,8 +114,8 @@ class BuildPython(build_py):
         for path in native.CSRC.rglob("*"):
             if path.suffix in {".c", ".h", ".def", ".md"}:
                 copy = package / "_csrc" / path.relative_to(native.CSRC)
-                self.mkpath(str(copy.parent))
-                self.copy_file(str(path), str(copy), preserve_mode=False)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
 
 
 core = Extension(
