@@ -12,10 +12,13 @@ typedef struct pn_storage {
     int64_t refs;
     void *data;
     size_t bytes;
-    uint64_t version;             /* grows with every write in place */
+    uint64_t version;             /* low half: writes in place so far; high half: how often a tensor got another storage (PN_GENERATION) */
     void (*release)(void *owner); /* NULL: data came from pn_alloc */
     void *owner;
 } pn_storage;
+
+/* A tensor that is given other data of another shape or dtype gets a storage of the next generation: backward through older nodes is refused. */
+#define PN_GENERATION ((uint64_t)1 << 32)
 
 typedef struct pn_tensor pn_tensor;
 typedef struct pn_node pn_node;
@@ -55,6 +58,7 @@ struct pn_tensor {
 typedef struct pn_user {
     pn_status (*forward)(struct pn_user *user, const pn_call *c, pn_error *e);
     pn_status (*backward)(struct pn_user *user, const pn_call *c, pn_error *e);
+    void (*let_go)(struct pn_user *user); /* after a sweep without retain: drop what backward would need, it could hold this very graph */
     void (*release)(struct pn_user *user);
     char name[64]; /* of the user's class, for messages */
     int n_out;     /* outputs, known from a first run of the user's code */
@@ -117,6 +121,8 @@ void pn_tensor_ref(pn_tensor *t);
 void pn_tensor_unref(pn_tensor *t); /* NULL is fine; never recurses, however long the chain behind it */
 void pn_node_ref(pn_node *n);
 void pn_node_unref(pn_node *n); /* NULL is fine */
+/* Gives t the data of `from`: copied into t's storage when shape and dtype agree, so that views stay views; else t gets a storage of its own. */
+pn_status pn_tensor_assign(pn_tensor *t, const pn_tensor *from, pn_error *e);
 /* Another tensor with the same contents in its own storage and no history. */
 pn_tensor *pn_tensor_copy(const pn_tensor *t, pn_error *e);
 bool pn_tensor_rename(pn_tensor *t, const char *name, pn_error *e); /* copies name; NULL takes the name away */
