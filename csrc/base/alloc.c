@@ -7,7 +7,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/system.h"
+
 #define ALIGN 64
+#define LARGE ((size_t)4 << 20)            /* from here on large pages pay for the call that asks for them */
 #define SLACK (sizeof(header) + ALIGN - 8) /* malloc aligns to at least 8 bytes */
 
 /* Stands right in front of every block. */
@@ -54,6 +57,7 @@ static void *allocate(size_t bytes, bool zero) {
     /* The C library gets zeroed pages for large blocks from the system without touching them. */
     void *base = zero ? calloc(1, bytes + SLACK) : malloc(bytes + SLACK);
     if (!base) return NULL;
+    if (bytes >= LARGE) pn_large_pages(base, bytes + SLACK);
     uintptr_t at = ((uintptr_t)base + sizeof(header) + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1);
     ((header *)at)[-1] = (header){base, bytes};
     count_up(bytes);

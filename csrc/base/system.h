@@ -3,6 +3,7 @@
 #ifndef PN_BASE_SYSTEM_H
 #define PN_BASE_SYSTEM_H
 #include <stdbool.h>
+#include <stddef.h>
 
 /* A mutex with one condition. */
 #if defined(_WIN32)
@@ -29,5 +30,7 @@ bool pn_thread_start(void (*fn)(void *), void *argument);
 void pn_fork_handler(void (*in_child)(void));
 /* CPUs this process may use: affinity and, on Linux, the quota of its control groups. At least 1. */
 int pn_system_cpus(void);
+/* Asks for large pages for a fresh block: they save most page faults and TLB misses of arrays of many megabytes. A wish, not a need. */
+void pn_large_pages(void *p, size_t bytes);
 
 #endif

@@ -3,11 +3,13 @@
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
 #include <sched.h>
+#include <sys/mman.h>
 #endif
 #include "base/system.h"
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -151,9 +153,20 @@ static long quota_cpus(void) {
     }
     return least;
 }
+
+void pn_large_pages(void *p, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t page = 4096; /* the call wants whole pages; the kernel itself looks for the large ones inside */
+    uintptr_t first = ((uintptr_t)p + page - 1) & ~(page - 1), end = ((uintptr_t)p + bytes) & ~(page - 1);
+    if (end > first) madvise((void *)first, end - first, MADV_HUGEPAGE);
+#else
+    (void)p, (void)bytes;
+#endif
+}
 #else
 static int affinity_cpus(void) { return 0; }
 static long quota_cpus(void) { return 0; }
+void pn_large_pages(void *p, size_t bytes) { (void)p, (void)bytes; }
 #endif
 
 int pn_system_cpus(void) {

@@ -56,6 +56,8 @@ bool pn_thread_start(void (*fn)(void *), void *argument) {
 
 void pn_fork_handler(void (*in_child)(void)) { (void)in_child; } /* there is no fork */
 
+void pn_large_pages(void *p, size_t bytes) { (void)p, (void)bytes; }
+
 int pn_system_cpus(void) {
     DWORD_PTR mine = 0, all = 0;
     int n = 0;
