@@ -152,7 +152,7 @@ static void R_(gradient_folded)(const pn_call *c, pn_member *m, R_(gradient) f, 
     if (sign != 0) {
         R_(pn_fold_sum)(c, m, &fold, c->gin[i].data, c->gout[0].data, sign, c->gin_add[i], partial);
     } else {
-        real *full = (real *)((char *)c->scratch + partial_bytes(&c->out[0].shape));
+        real *full = (real *)((char *)c->scratch + pn_fold_sum_bytes(&c->out[0].shape));
         R_(gradient_at)(c, m, f, i, full, false);
         pn_member_barrier(m);
         R_(pn_fold_sum)(c, m, &fold, c->gin[i].data, full, 1, c->gin_add[i], partial);
@@ -198,12 +198,6 @@ static inline bool is_simple(const pn_call *c, int64_t n, int *sa, int *sb) {
     return (na == n || na == 1) && (nb == n || nb == 1);
 }
 
-/* Bytes at the start of scratch for the partial sums of a fold over the whole output. */
-static size_t partial_bytes(const pn_shape *out) {
-    const size_t bytes = (size_t)pn_blocks_of(pn_shape_size(out), PN_BLOCK) * sizeof(double);
-    return (bytes + 63) / 64 * 64;
-}
-
 #define PN_REAL_FILE "ops/binary.c"
 #include "base/real.h"
 
@@ -215,7 +209,7 @@ static pn_status infer_with(pn_infer *q, bool full_gradients, double cost) {
     const int64_t n = pn_shape_size(&q->out[0]);
     q->flops = cost * (double)n;
     if (pn_shape_size(&q->in[0]) == n && pn_shape_size(&q->in[1]) == n) return PN_OK;
-    q->scratch = partial_bytes(&q->out[0]) + (full_gradients ? (size_t)n * pn_dtype_bytes(q->out[0].dtype) : 0);
+    q->scratch = pn_fold_sum_bytes(&q->out[0]) + (full_gradients ? (size_t)n * pn_dtype_bytes(q->out[0].dtype) : 0);
     return PN_OK;
 }
 static pn_status infer_sum(pn_infer *q) { return infer_with(q, false, 1); } /* gradients are gy itself */

@@ -4,7 +4,7 @@
 static inline void R_(store)(real *y, double value, bool add) { *y = (real)(add ? *y + value : value); }
 
 /* A long vector becomes one number: a partial sum for each block of 4096, then one member adds them in order. */
-static void R_(sum_all)(const pn_call *c, pn_member *m, int64_t n, real *y, const real *x, double scale, bool add, double *partial) {
+static void R_(sum_all)(const pn_call *c, pn_member *m, int64_t n, real *y, const real *x, double divisor, bool add, double *partial) {
     const int64_t blocks = pn_blocks_of(n, PN_BLOCK);
     int64_t lo, hi;
     pn_member_range(m, blocks, &lo, &hi);
@@ -16,7 +16,7 @@ static void R_(sum_all)(const pn_call *c, pn_member *m, int64_t n, real *y, cons
     if (m->index != 0) return;
     double total = 0;
     for (int64_t b = 0; b < blocks; b++) total += partial[b];
-    R_(store)(y, scale * total, add);
+    R_(store)(y, total / divisor, add);
 }
 
 /* One output: runs that lie apart. */
@@ -27,27 +27,27 @@ static double R_(sum_runs)(const pn_call *c, pn_fold_walk *w, const real *x) {
 }
 
 /* Neighbouring outputs: one row after the other is added to them. */
-static void R_(sum_rows)(pn_fold_walk *w, real *y, const real *x, double scale, bool add) {
+static void R_(sum_rows)(pn_fold_walk *w, real *y, const real *x, double divisor, bool add) {
     double total[PN_FOLD_WIDTH] = {0};
     for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
         for (int64_t j = 0; j < w->width; j++) total[j] += x[w->offset + j];
     }
-    for (int64_t j = 0; j < w->width; j++) R_(store)(y + j, scale * total[j], add);
+    for (int64_t j = 0; j < w->width; j++) R_(store)(y + j, total[j] / divisor, add);
 }
 
-void R_(pn_fold_sum)(const pn_call *c, pn_member *m, const pn_fold *f, real *y, const real *x, double scale, bool add, double *scratch) {
+void R_(pn_fold_sum)(const pn_call *c, pn_member *m, const pn_fold *f, real *y, const real *x, double divisor, bool add, double *scratch) {
     if (pn_fold_sum_scratch(f)) {
-        R_(sum_all)(c, m, f->count, y, x, scale, add, scratch);
+        R_(sum_all)(c, m, f->count, y, x, divisor, add, scratch);
         return;
     }
-    const bool columns = !f->along && f->n_folded == 1 && scale == 1; /* the kernel rounds before it could be scaled */
+    const bool columns = !f->along && f->n_folded == 1 && divisor == 1; /* the kernel rounds before one could divide */
     for (pn_fold_walk w = pn_fold_open(f, m); pn_fold_next(&w);) {
         if (f->along)
-            R_(store)(y + w.at, scale * R_(sum_runs)(c, &w, x), add);
+            R_(store)(y + w.at, R_(sum_runs)(c, &w, x) / divisor, add);
         else if (columns)
             R_(pn_call_kernels)(c)->column_sums(y + w.at, x + w.base, f->folded[0], w.width, f->folded_step[0], add);
         else
-            R_(sum_rows)(&w, y + w.at, x, scale, add);
+            R_(sum_rows)(&w, y + w.at, x, divisor, add);
     }
 }
 

@@ -45,7 +45,12 @@ bool pn_fold_step(pn_fold_walk *w);
 
 /* Shared scratch that pn_fold_sum wants: partial sums when a long vector becomes one number. */
 size_t pn_fold_sum_scratch(const pn_fold *f);
-/* y[out] (= or +=) scale * sum of x, every member calls it. Passes one barrier when pn_fold_sum_scratch is not 0. */
-void pn_fold_sum_f(const pn_call *c, pn_member *m, const pn_fold *f, float *y, const float *x, double scale, bool add, double *scratch);
-void pn_fold_sum_d(const pn_call *c, pn_member *m, const pn_fold *f, double *y, const double *x, double scale, bool add, double *scratch);
+/* As much as any fold of a tensor of this shape wants, in whole cache lines. */
+static inline size_t pn_fold_sum_bytes(const pn_shape *x) {
+    const size_t bytes = (size_t)pn_blocks_of(pn_shape_size(x), PN_BLOCK) * sizeof(double);
+    return (bytes + 63) / 64 * 64;
+}
+/* y[out] (= or +=) (sum of x) / divisor, every member calls it. Passes one barrier when pn_fold_sum_scratch is not 0. */
+void pn_fold_sum_f(const pn_call *c, pn_member *m, const pn_fold *f, float *y, const float *x, double divisor, bool add, double *scratch);
+void pn_fold_sum_d(const pn_call *c, pn_member *m, const pn_fold *f, double *y, const double *x, double divisor, bool add, double *scratch);
 #endif

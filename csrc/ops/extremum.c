@@ -1,0 +1,149 @@
+/* max, min, argmax, argmin over some dimensions. For ties the gradient of max and min is shared evenly.
+ *
+ * max, min: y = the largest (smallest) x, gx = gy [x = y] / (number of ties), as PyTorch's amax. dim=() means all dimensions.
+ * argmax, argmin: position of the first largest (smallest) element along one dimension, or in the flattened tensor with dim=None; int64, no gradient.
+ * Shapes: x (*), y without the folded dimensions (size 1 with keepdim). NaN is larger than everything for max and smaller for min, so that it shows.
+ * Cost: 1 per element. Also for int64.
+ */
+#ifdef PN_REAL_PASS
+
+/* Does v replace best? sign +1: the largest wins, -1: the smallest. The first NaN wins over all and stays; equal values do not replace. */
+static inline bool R_(beats)(real v, real best, bool least) { return IS_NAN(v) ? !IS_NAN(best) : least ? v < best : v > best; }
+
+/* The best values of one group of outputs and, if index is not NULL, where they were met, counted along the folded dimensions. */
+static inline void R_(group)(pn_fold_walk *w, const real *x, bool least, real *best, int64_t *index) {
+    const int64_t width = w->width, run = w->f->along ? w->f->run : 0;
+    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
+        const real *v = x + w->offset;
+        if (w->number == 0) {
+            for (int64_t j = 0; j < width; j++) best[j] = v[j], index[j] = 0;
+        }
+        for (int64_t j = 0; j < run; j++) {
+            if (R_(beats)(v[j], best[0], least)) best[0] = v[j], index[0] = w->number * run + j;
+        }
+        for (int64_t j = 0; !run && j < width; j++) {
+            if (R_(beats)(v[j], best[j], least)) best[j] = v[j], index[j] = w->number;
+        }
+    }
+}
+
+static inline void R_(values)(const pn_call *c, pn_member *m, bool least) {
+    const pn_shape *shape = &c->in[0].shape;
+    real *y = c->out[0].data;
+    int64_t index[PN_FOLD_WIDTH];
+    pn_fold f;
+    pn_fold_init(&f, shape, pn_reduce_mask(shape, &c->attrs[0]));
+    for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) R_(group)(&w, c->in[0].data, least, y + w.at, index);
+}
+
+static inline void R_(positions)(const pn_call *c, pn_member *m, bool least) {
+    const pn_shape *shape = &c->in[0].shape;
+    int64_t *y = c->out[0].data;
+    real best[PN_FOLD_WIDTH];
+    pn_fold f;
+    pn_fold_init(&f, shape, pn_reduce_mask_one(shape, c->attrs[0].i));
+    for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) R_(group)(&w, c->in[0].data, least, best, y + w.at);
+}
+
+#ifndef PN_WHOLE_PASS
+/* Counts the ties of each output of the group, then shares its gradient among them. */
+static void R_(share)(pn_fold_walk *w, const real *x, const real *y, const real *gy, real *gx, bool add) {
+    const int64_t length = w->f->along ? w->f->run : w->width, s = w->f->along ? 0 : 1; /* elements of a step; s: do outputs advance with them? */
+    real ties[PN_FOLD_WIDTH] = {0};
+    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
+        for (int64_t j = 0; j < length; j++) ties[j * s] += x[w->offset + j] == y[w->at + j * s];
+    }
+    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
+        for (int64_t j = 0; j < length; j++) {
+            const int64_t at = w->offset + j, o = w->at + j * s;
+            const real g = (x[at] == y[o] ? gy[o] : 0) / ties[j * s]; /* no tie at all: the maximum is NaN, and so is 0 / 0 */
+            gx[at] = add ? gx[at] + g : g;
+        }
+    }
+}
+
+static void R_(backward)(const pn_call *c, pn_member *m) {
+    if (!c->gin[0].data) return;
+    pn_fold f;
+    pn_fold_init(&f, &c->in[0].shape, pn_reduce_mask(&c->in[0].shape, &c->attrs[0]));
+    for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) R_(share)(&w, c->in[0].data, c->out[0].data, c->gout[0].data, c->gin[0].data, c->gin_add[0]);
+}
+#endif
+
+#else
+#include "ops/reduce.h"
+
+#define IS_NAN(v) isnan(v)
+#define PN_REAL_FILE "ops/extremum.c"
+#include "base/real.h"
+#undef IS_NAN
+
+/* The same once more for int64, which knows no NaN and no gradient. */
+#define PN_REAL_PASS
+#define PN_WHOLE_PASS
+#define real int64_t
+#define R_(name) name##_i
+#define IS_NAN(v) false
+#include "ops/extremum.c"
+#undef PN_REAL_PASS
+#undef real
+#undef R_
+
+static pn_status infer_values(pn_infer *q) {
+    unsigned mask;
+    pn_status status = pn_reduce_infer(q, &mask);
+    return status ? status : pn_reduce_refuse_empty(q, "a maximum or minimum");
+}
+static pn_status infer_positions(pn_infer *q) {
+    unsigned mask;
+    pn_status status = pn_reduce_infer_one(q, &mask);
+    q->out[0].dtype = PN_I64;
+    return status ? status : pn_reduce_refuse_empty(q, "a maximum or minimum");
+}
+
+static const pn_field value_fields[] = {PN_DIMS_FIELD, PN_KEEPDIM_FIELD, {0}};
+static const pn_field position_fields[] = {{"dim", PN_INT, NULL, "none"}, PN_KEEPDIM_FIELD, {0}};
+
+#define EXTREMUM(op_name, least, relation)                                                                                                                     \
+    static void op_name##_forward_f(const pn_call *c, pn_member *m) {                                                                                          \
+        if (c->in[0].shape.dtype == PN_I64)                                                                                                                    \
+            values_i(c, m, least);                                                                                                                             \
+        else                                                                                                                                                   \
+            values_f(c, m, least);                                                                                                                             \
+    }                                                                                                                                                          \
+    static void op_name##_forward_d(const pn_call *c, pn_member *m) { values_d(c, m, least); }                                                                 \
+    static void arg##op_name##_forward_f(const pn_call *c, pn_member *m) {                                                                                     \
+        if (c->in[0].shape.dtype == PN_I64)                                                                                                                    \
+            positions_i(c, m, least);                                                                                                                          \
+        else                                                                                                                                                   \
+            positions_f(c, m, least);                                                                                                                          \
+    }                                                                                                                                                          \
+    static void arg##op_name##_forward_d(const pn_call *c, pn_member *m) { positions_d(c, m, least); }                                                         \
+    const pn_op pn_op_##op_name = {                                                                                                                            \
+        .name = #op_name,                                                                                                                                      \
+        .formula = "y = " #op_name " of x over dim",                                                                                                           \
+        .derivative = "gx = gy [x = y] / (number of ties)",                                                                                                    \
+        .inputs = "x:n",                                                                                                                                       \
+        .n_out = 1,                                                                                                                                            \
+        .fields = value_fields,                                                                                                                                \
+        .infer = infer_values,                                                                                                                                 \
+        .fwd = {op_name##_forward_f, op_name##_forward_d},                                                                                                     \
+        .bwd = {backward_f, backward_d},                                                                                                                       \
+        .needs_in = 1,                                                                                                                                         \
+        .needs_out = 1,                                                                                                                                        \
+        .file = "ops/extremum.c",                                                                                                                              \
+    };                                                                                                                                                         \
+    const pn_op pn_op_arg##op_name = {                                                                                                                         \
+        .name = "arg" #op_name,                                                                                                                                \
+        .formula = "y = first i with x_i " relation " all x_j along dim",                                                                                      \
+        .inputs = "x:n",                                                                                                                                       \
+        .n_out = 1,                                                                                                                                            \
+        .fields = position_fields,                                                                                                                             \
+        .infer = infer_positions,                                                                                                                              \
+        .fwd = {arg##op_name##_forward_f, arg##op_name##_forward_d},                                                                                           \
+        .flags = PN_NO_GRAD,                                                                                                                                   \
+        .file = "ops/extremum.c",                                                                                                                              \
+    };
+EXTREMUM(max, false, ">=")
+EXTREMUM(min, true, "<=")
+#endif
