@@ -1,0 +1,96 @@
+"""What `--data` names: a data set of the package or a file, with a part held out for the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arguments import NAMED
+
+TEST_SHARE = 0.2
+
+
+@dataclass
+class Data:
+    """Samples for training and for the test.
+
+    Attributes:
+        x, y: training samples (n, features) float32 and classes (n,) int64.
+        xt, yt: the test part.
+        names: of the classes.
+        image: (h, w) of a sample when it is a picture, else None.
+        title: for people.
+        drawn: whether the test part was drawn from the samples by the seed, because a file has no part of its own.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    xt: np.ndarray
+    yt: np.ndarray
+    names: list[str]
+    image: tuple[int, int] | None
+    title: str
+    drawn: bool = False
+
+
+def split(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for training and for the test: a fifth of them, at least one, drawn by the seed."""
+    from pyneuro import _core
+
+    order = _core.permutation(n, seed, 0)
+    held_out = max(1, round(n * TEST_SHARE))
+    return order[held_out:], order[:held_out]
+
+
+def load(name: str, seed: int = 0) -> Data:
+    """Loads `digits`, `mnist`, `fashion-mnist`, or a file.
+
+    Raises:
+        ValueError: one sentence that names the file and the place.
+        OSError: the file cannot be opened, or the data set cannot be fetched.
+    """
+    return _named(name, seed) if name in NAMED else _file(name, seed)
+
+
+def _named(name: str, seed: int) -> Data:
+    from pyneuro import datasets
+
+    if name == "digits":
+        x, y = datasets.digits()
+        names, image, title = [str(k) for k in range(10)], (8, 8), "handwritten digits, 8 x 8 (UCI)"
+        x = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
+        train, test = split(len(x), seed)
+        return Data(x[train], y[train], x[test], y[test], names, image, title)
+    load_set = datasets.mnist if name == "mnist" else datasets.fashion_mnist
+    (x, y), (xt, yt) = load_set()
+    names = [str(k) for k in range(10)]
+    if name == "fashion-mnist":
+        names = ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
+    x, xt = (np.asarray(a, dtype=np.float32).reshape(len(a), -1) for a in (x, xt))
+    return Data(x, np.asarray(y, np.int64), xt, np.asarray(yt, np.int64), names, (28, 28), name)
+
+
+def _file(name: str, seed: int) -> Data:
+    from .tables import read
+
+    table = read(name)
+    image = {64: (8, 8), 784: (28, 28)}.get(table.x.shape[1])
+    if table.test is not None:
+        return Data(table.x, table.y, *table.test, table.names, image, name)
+    if len(table.x) < 2:
+        raise ValueError(f"{name}: one sample is not enough: one is for training, one for the test")
+    train, test = split(len(table.x), seed)
+    return Data(table.x[train], table.y[train], table.x[test], table.y[test], table.names, image, name, drawn=True)
+
+
+def standardise(x: np.ndarray, image: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale of each feature, float64: (x - mean) / scale has mean 0 and deviation 1.
+
+    A feature that never changes keeps its scale. In pictures the scale is at least 3 % of the range: a pixel that was
+    inked once in a thousand samples would else shout.
+    """
+    mean, scale = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+    if image:
+        scale = np.maximum(scale, 0.03 * float(x.max() - x.min()))
+    return mean, np.where(scale > 0, scale, 1.0)
