@@ -17,6 +17,7 @@
 #include <numpy/arrayobject.h>
 
 #include "base/alloc.h"
+#include "data/gather.h"
 #include "graph/graph.h"
 
 /* ---- module state ---- */
@@ -26,11 +27,11 @@ typedef struct pn_py_op pn_py_op;
 
 typedef struct pn_py_state {
     PyTypeObject *tensor_type, *node_type, *handle_type;
-    PyObject *ops;         /* dict name -> builtin */
-    pn_py_op *op_table;    /* all ops, NULL-terminated names; owned */
-    PyObject *layers;      /* dict label -> itself: keeps the text of layer labels alive for nodes */
+    PyObject *ops;            /* dict name -> builtin */
+    pn_py_op *op_table;       /* all ops, NULL-terminated names; owned */
+    PyObject *layers;         /* dict label -> itself: keeps the text of layer labels alive for nodes */
     PyObject *dtype_names[3]; /* interned "float32", "float64", "int64" */
-    PyObject *zero_words;  /* interned attribute names used on the hot path */
+    uint64_t root, children;  /* randomness without a seed: root of manual_seed, and how many children were drawn from it */
 } pn_py_state;
 
 pn_py_state *pn_py_state_get(void); /* of the one module; never NULL once it is imported */
@@ -38,8 +39,7 @@ pn_py_state *pn_py_state_get(void); /* of the one module; never NULL once it is 
 /* ---- Tensor ---- */
 
 typedef struct pn_py_tensor {
-    PyObject_HEAD
-    pn_tensor *t;      /* owned reference; t->object points back here */
+    PyObject_HEAD pn_tensor *t; /* owned reference; t->object points back here */
     PyObject *weakrefs;
 } pn_py_tensor;
 
@@ -59,24 +59,14 @@ pn_tensor *pn_py_convert(PyObject *data, int dtype, bool copy);
 /* "float32" (or numpy dtype, or Python type) -> pn_dtype; None gives -1; -2 with an exception set. */
 int pn_py_dtype(PyObject *o);
 static inline int pn_py_typenum(int dtype) { return dtype == PN_F32 ? NPY_FLOAT32 : dtype == PN_F64 ? NPY_FLOAT64 : NPY_INT64; }
-PyObject *pn_py_shape(const pn_shape *s);                /* tuple of ints */
-bool pn_py_parse_shape(PyObject *o, pn_shape *s);        /* int or sequence of ints into rank and dim; false with an exception set */
-/* Rows of a (numeric, any strides and byte order) ndarray converted into dst: see convert.c. Needs no GIL. */
-typedef struct pn_py_source {
-    const char *data;      /* first element */
-    int type;              /* NumPy type number */
-    bool swapped;
-    int rank;              /* of one row */
-    int64_t rows;          /* length of axis 0 */
-    int64_t row_stride;    /* bytes */
-    int64_t row_size;      /* elements in a row */
-    bool packed;           /* the elements of a row are contiguous */
-    int64_t dim[NPY_MAXDIMS], stride[NPY_MAXDIMS]; /* of a row, strides in bytes */
-} pn_py_source;
-/* Describes array (borrowed: the caller keeps it alive). false with TypeError for dtypes that hold no numbers. */
-bool pn_py_source_init(pn_py_source *s, PyObject *array, const char *name);
-/* dst (n, row_size) of dtype: rows index[0..n) of s, or rows first..first+n when index is NULL. Indices were checked by the caller. */
-void pn_py_source_gather(const pn_py_source *s, const int64_t *index, int64_t first, int64_t n, int dtype, void *dst);
+PyObject *pn_py_shape(const pn_shape *s);         /* tuple of ints */
+bool pn_py_parse_shape(PyObject *o, pn_shape *s); /* int or sequence of ints into rank and dim; false with an exception set */
+/* Describes a numeric array of any strides and byte order for pn_source_gather (borrowed: the caller keeps it alive). `name` is what a message calls it.
+ * false with TypeError when it holds no numbers. */
+typedef pn_source pn_py_source;
+bool pn_py_source_init(pn_source *s, PyObject *array, const char *name);
+/* A new array, C-contiguous, of dtype, that belongs to nobody else; NULL with MemoryError. */
+PyObject *pn_py_array_new(const pn_shape *s);
 
 /* ---- context, errors, interrupts ---- */
 
@@ -90,13 +80,13 @@ void *pn_py_release(void);
 void pn_py_acquire(void *token);
 
 /* ---- parts of the module: each adds its names, 0 or -1 ---- */
-int pn_py_add_tensor(PyObject *module);   /* tensor.c */
-int pn_py_add_ops(PyObject *module);      /* opcall.c */
+int pn_py_add_tensor(PyObject *module);     /* tensor.c */
+int pn_py_add_ops(PyObject *module);        /* opcall.c */
 int pn_py_add_plan_types(PyObject *module); /* plan_py.c: Recorder, Plan, Optimizer, Trainer */
 
 /* ---- calls between the files ---- */
 extern PyMethodDef pn_py_convert_methods[], pn_py_dlpack_methods[], pn_py_user_methods[], pn_py_inspect_methods[], pn_py_tools_methods[], pn_py_op_methods[],
-    pn_py_bench_methods[]; /* bench.c */
+    pn_py_bench_methods[];               /* bench.c */
 extern PyType_Slot pn_py_tensor_slots[]; /* number, sequence and mapping slots, see tensor_slots.c */
 
 #endif

@@ -1,0 +1,39 @@
+/* From a status of the core to a Python exception, from a signal to a stop, and the context of a thread. */
+#include "python/state.h"
+
+static PyObject *exception_of(pn_status status) {
+    switch (status) {
+    case PN_E_MEMORY: return PyExc_MemoryError;
+    case PN_E_VALUE: return PyExc_ValueError;
+    case PN_E_TYPE: return PyExc_TypeError;
+    case PN_E_INDEX: return PyExc_IndexError;
+    case PN_E_NONFINITE: return PyExc_FloatingPointError;
+    case PN_E_INTERRUPTED: return PyExc_KeyboardInterrupt;
+    case PN_OK:
+    case PN_E_RUNTIME:
+    case PN_E_PYTHON: break;
+    }
+    return PyExc_RuntimeError;
+}
+
+PyObject *pn_py_raise(const pn_error *e) {
+    const bool is_set = (e->status == PN_E_PYTHON || e->status == PN_E_INTERRUPTED) && PyErr_Occurred();
+    if (!is_set) PyErr_SetString(exception_of(e->status), e->text);
+    return NULL;
+}
+
+bool pn_py_ask(void *context) {
+    (void)context;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    const bool stop = PyErr_CheckSignals() != 0;
+    PyGILState_Release(gil);
+    return stop;
+}
+
+void *pn_py_release(void) { return PyEval_SaveThread(); }
+void pn_py_acquire(void *token) { PyEval_RestoreThread(token); }
+
+/* Gradients on, training mode on, as PyTorch's modules start. */
+static _Thread_local pn_context context = {.grad_enabled = true, .training = true, .ask = pn_py_ask, .release = pn_py_release, .acquire = pn_py_acquire};
+
+pn_context *pn_py_context(void) { return &context; }
