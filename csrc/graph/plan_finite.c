@@ -1,0 +1,149 @@
+/* Numbers that are not finite: the check of every step, and the replay that names the op which made the first one. */
+#include <math.h>
+#include <string.h>
+
+#include "graph/plan_internal.h"
+#include "ops/op_helpers.h"
+
+/* Largest |x|; not finite when any element is not. */
+static double abs_max(const pn_plan *p, const void *x, int64_t n) {
+    return p->dtype == PN_F32 ? (double)p->kernels->f.abs_max(x, n) : p->kernels->d.abs_max(x, n);
+}
+
+/* ---- the check ---- */
+
+/* What one member saw: [0] the stored gradients, [1 + 2 i], [2 + 2 i] x and gradient of deferred weight i. */
+static void look(pn_plan *p, pn_member *m, double *seen) {
+    int64_t lo, hi;
+    pn_member_share(m, p->gradient_n, PN_PLAN_BLOCK, &lo, &hi);
+    seen[0] = hi > lo ? abs_max(p, (const char *)p->gradient_base + (size_t)lo * pn_dtype_bytes(p->dtype), hi - lo) : 0;
+    for (int i = 0; i < p->n_deferred; i++) {
+        const plan_deferred *d = &p->deferred[i];
+        const size_t bytes = pn_dtype_bytes(p->dtype);
+        seen[1 + 2 * i] = seen[2 + 2 * i] = 0;
+        pn_member_share(m, d->ngy, PN_PLAN_BLOCK, &lo, &hi);
+        if (hi > lo) seen[2 + 2 * i] = abs_max(p, (const char *)d->gy + (size_t)lo * bytes, hi - lo);
+        if (d->x_is_input && isfinite(p->run->input_max)) {
+            seen[1 + 2 * i] = p->run->input_max;
+            continue;
+        }
+        pn_member_share(m, d->nx, PN_PLAN_BLOCK, &lo, &hi);
+        if (hi > lo) seen[1 + 2 * i] = abs_max(p, (const char *)d->x + (size_t)lo * bytes, hi - lo);
+    }
+}
+
+/* Maximum that keeps NaN. */
+static double larger(double a, double b) { return a > b || isnan(a) ? a : b; }
+
+/* The products of the fused update may overflow although their factors are finite. */
+static bool is_too_large(const pn_plan *p, int i, double x, double gy) {
+    const double limit = p->dtype == PN_F32 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023;
+    const double rows = (double)p->deferred[i].rows;
+    return !(x == 0 || gy == 0 || x < limit / rows / gy);
+}
+
+static bool judge(pn_plan *p, pn_member *m, const double *seen) {
+    const pn_view *out = &p->outputs[0];
+    const double loss = out->shape.dtype == PN_F32 ? (double)*(const float *)out->data : *(const double *)out->data;
+    bool finite = isfinite(loss) && isfinite(seen[0]), large = false;
+    for (int i = 0; i < p->n_deferred; i++) {
+        finite &= isfinite(seen[1 + 2 * i]) && isfinite(seen[2 + 2 * i]);
+        large |= is_too_large(p, i, seen[1 + 2 * i], seen[2 + 2 * i]);
+    }
+    if (m->index == 0) p->unfused = large;
+    if (!finite || !large) return finite;
+    /* This step runs unfused: the gradients of the deferred weights are computed, stored and looked at. */
+    for (int i = 0; i < p->n_deferred; i++) {
+        p->deferred[i].fn(&p->deferred[i].call, m);
+        pn_member_barrier(m);
+        finite &= isfinite(abs_max(p, p->deferred[i].piece.gradient, p->deferred[i].piece.n));
+    }
+    pn_member_barrier(m); /* member 0 has written `unfused` */
+    return finite;
+}
+
+bool plan_check_finite(pn_plan *p, pn_member *m) {
+    double *mine = p->maxima + (size_t)m->index * (size_t)p->maxima_stride;
+    look(p, m, mine);
+    if (m->count == 1) return judge(p, m, mine);
+    pn_member_barrier(m);
+    double all[1 + 2 * PN_PLAN_MAX_DEFERRED];
+    const int n = 1 + 2 * p->n_deferred;
+    memcpy(all, p->maxima, (size_t)n * sizeof *all);
+    for (int k = 1; k < m->count; k++)
+        for (int i = 0; i < n; i++) all[i] = larger(all[i], p->maxima[(size_t)k * (size_t)p->maxima_stride + (size_t)i]);
+    return judge(p, m, all);
+}
+
+/* ---- the replay ---- */
+
+static double view_max(const pn_plan *p, const pn_view *v) {
+    const int64_t n = pn_shape_size(&v->shape);
+    if (!v->data || v->shape.dtype == PN_I64) return 0;
+    return v->shape.dtype == PN_F32 ? (double)p->kernels->f.abs_max(v->data, n) : p->kernels->d.abs_max(v->data, n);
+}
+
+static bool all_finite(const pn_plan *p, const pn_view *views, int n) {
+    for (int i = 0; i < n; i++)
+        if (!isfinite(view_max(p, &views[i]))) return false;
+    return true;
+}
+
+static const char *kind_of(const pn_plan *p, const pn_view *views, int n, const pn_shape **shape) {
+    for (int i = 0; i < n; i++) {
+        const double v = view_max(p, &views[i]);
+        *shape = &views[i].shape;
+        if (isnan(v)) return "NaN";
+        if (isinf(v)) return "Inf";
+    }
+    return "";
+}
+
+/* The replay: was this instruction the first to turn finite into non-finite? Reads only what the instruction itself could read. */
+static bool blame(pn_plan *p, int i) {
+    const plan_code *code = &p->code[i];
+    const plan_note *note = &p->notes[i];
+    const pn_call *c = &code->call;
+    const bool forward = note->phase != PLAN_BACKWARD;
+    const pn_view *made = forward ? c->out : c->gin;
+    const int n = forward ? c->n_out : c->n_in;
+    if (note->phase == PLAN_CHECK || all_finite(p, made, n)) return false;
+    const pn_shape *shape = NULL;
+    char text[256];
+    const char *kind = kind_of(p, made, n, &shape);
+    pn_fail(&p->run->error, PN_E_NONFINITE, "%s%s%s: the first %s is in its %s of shape %s", c->op->name, note->layer ? " in " : "",
+            note->layer ? note->layer : "", kind, forward ? "output" : "gradient", pn_shape_text(shape, text));
+    p->run->status = PN_E_NONFINITE;
+    return true;
+}
+
+/* Operands from before the instruction: those that were finite are the proof that it is to blame. In-place operands are gone afterwards. */
+static bool operands_finite(const pn_plan *p, int i) {
+    const pn_call *c = &p->code[i].call;
+    return all_finite(p, c->in, c->n_in) && (p->notes[i].phase != PLAN_BACKWARD || all_finite(p, c->gout, c->n_out));
+}
+
+/* A parameter that is not finite before the step explains all that follows. */
+static bool blame_leaf(pn_plan *p) {
+    for (int i = 0; i < p->n_held; i++) {
+        const pn_tensor *t = p->held[i];
+        const pn_view v = {t->storage->data, t->shape};
+        char text[256];
+        if (!(t->flags & PN_T_PARAMETER) || all_finite(p, &v, 1)) continue;
+        const pn_shape *shape;
+        const char *kind = kind_of(p, &v, 1, &shape);
+        pn_fail(&p->run->error, PN_E_NONFINITE, "parameter %s of shape %s holds %s", t->name ? t->name : "", pn_shape_text(&t->shape, text), kind);
+        p->run->status = PN_E_NONFINITE;
+        return true;
+    }
+    return false;
+}
+
+void plan_walk_checked(pn_plan *p, pn_member *m) {
+    if (blame_leaf(p)) return;
+    for (int i = 0; i < p->n_code && !p->failed; i++) {
+        const bool innocent = !operands_finite(p, i);
+        p->code[i].fn(&p->code[i].call, m);
+        if (!innocent && blame(p, i)) return;
+    }
+}

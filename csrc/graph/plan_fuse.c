@@ -1,0 +1,79 @@
+/* Fusion: an activation behind a linear layer is computed while the product is in cache; large dense weights are updated while their gradient is. */
+#include <math.h>
+#include <string.h>
+
+#include "graph/plan_internal.h"
+
+static int activation_of(const pn_op *op) {
+    for (int a = 0; a < PN_ACT_COUNT; a++)
+        if (strcmp(pn_acts[a].name, op->name) == 0) return a;
+    return -1;
+}
+
+/* The only live node that reads value v, or -1. */
+static int only_reader(const plan_builder *b, int v, const int *last_reader) { return b->values[v].uses == 1 ? last_reader[v] : -1; }
+
+/* Counts who reads what; a read of a view is a read of its root too. */
+static int *count_uses(plan_builder *b) {
+    int *last_reader = pn_pool_take(&b->pool, (size_t)b->n_values, sizeof(int));
+    if (!last_reader) return NULL;
+    for (int v = 0; v < b->n_values; v++) b->values[v].uses = 0;
+    for (int i = 0; i < b->n_nodes; i++) {
+        const plan_node *n = &b->nodes[i];
+        for (int k = 0; n->live && k < n->n_in; k++) {
+            const int v = n->in[k], root = plan_root(b, v);
+            b->values[v].uses++;
+            last_reader[v] = i;
+            if (root != v) b->values[root].uses++;
+        }
+    }
+    return last_reader;
+}
+
+/* An activation whose derivative reads y alone, behind a linear whose output nobody else sees. */
+static bool can_fuse(const plan_builder *b, const plan_node *linear, const plan_node *next, int activation) {
+    const plan_value *z = &b->values[linear->out[0]];
+    return activation >= 0 && !pn_acts[activation].needs_x && !z->kept && z->layout == PN_PLAIN && next->differentiable == linear->differentiable;
+}
+
+static void fuse(plan_builder *b, plan_node *linear, plan_node *next, int activation, int field) {
+    linear->activation = activation;
+    linear->attrs[field].i = activation;
+    for (int p = 0; p < pn_acts[activation].n_params && p < 2; p++) {
+        /* A second parameter left at "none" has the value of the first, as in ops/activations.c. */
+        const double value = next->attrs[p].f;
+        linear->attrs[field + 1 + p].f = p == 1 && isnan(value) ? next->attrs[0].f : value;
+    }
+    linear->out[0] = next->out[0];
+    b->values[next->out[0]].producer = (int)(linear - b->nodes);
+    next->live = false;
+}
+
+void plan_fuse_activations(plan_builder *b) {
+    const pn_op *linear = pn_op_find("linear");
+    const int *last_reader = count_uses(b);
+    if (!linear || !last_reader || !b->spec->fuse) return;
+    const int field = pn_op_field(linear, "activation");
+    for (int i = 0; field >= 0 && i < b->n_nodes; i++) {
+        plan_node *n = &b->nodes[i];
+        if (!n->live || n->op != linear || n->attrs[field].i >= 0) continue;
+        const int reader = only_reader(b, n->out[0], last_reader);
+        if (reader < 0) continue;
+        const int activation = activation_of(b->nodes[reader].op);
+        if (can_fuse(b, n, &b->nodes[reader], activation)) fuse(b, n, &b->nodes[reader], activation, field);
+    }
+}
+
+/* A large weight that gets one gradient contribution, from one linear layer, and whose gradient nobody wants to see. */
+void plan_defer_weights(plan_builder *b) {
+    const pn_op *linear = pn_op_find("linear");
+    if (!linear || !b->spec->fuse || b->spec->keep_gradients) return;
+    int room = PN_PLAN_MAX_DEFERRED;
+    for (int i = 0; i < b->n_nodes && room; i++) {
+        plan_node *n = &b->nodes[i];
+        if (!n->reached || n->op != linear) continue;
+        const plan_value *weight = &b->values[n->in[1]];
+        n->deferred = weight->segment >= 0 && weight->contributions == 1 && pn_shape_size(&weight->shape) >= PN_PLAN_DEFER;
+        room -= n->deferred;
+    }
+}

@@ -1,0 +1,107 @@
+/* Which layout each value of a plan has, and the reorders between them.
+ *
+ * An op that asks for a layout gets its first input in it and gives its output in it. Elementwise ops keep whatever comes. Everything else is plain:
+ * other inputs, parameters, outputs of the plan. A value that is wanted in two layouts is reordered once for each. */
+#include <string.h>
+
+#include "graph/plan_internal.h"
+
+typedef struct layout_pass {
+    plan_builder *b;
+    plan_node *nodes; /* the list before */
+    int n;
+    int (*other)[3]; /* (values before) the copy of a value in each layout, 0 while there is none (value 0 is an input or a leaf: never a copy) */
+} layout_pass;
+
+static bool is_blockable(const plan_value *v) { return v->shape.rank >= 2 && v->shape.dtype != PN_I64; }
+
+/* The value that holds v in the wanted layout, behind a new reorder node if need be. -1 on failure. */
+static int in_layout(layout_pass *p, int v, pn_layout layout, const plan_node *reader) {
+    plan_builder *b = p->b;
+    const pn_layout from = b->values[v].layout;
+    if (from == layout) return v;
+    if (p->other[v][layout]) return p->other[v][layout];
+    const pn_shape shape = b->values[v].shape;
+    plan_node *n = plan_add_node(b, 1);
+    const int copy = plan_add_value(b, &shape, PLAN_RESULT);
+    if (!n || copy < 0) return -1;
+    n->op = &pn_op_reorder;
+    n->attrs[0].i = from;
+    n->attrs[1].i = layout;
+    n->in[0] = v;
+    n->n_out = 1;
+    n->out[0] = copy;
+    n->real = shape.dtype == PN_F64;
+    n->layer = reader ? reader->layer : NULL;
+    n->differentiable = n->live = true;
+    b->values[copy].layout = layout;
+    b->values[copy].producer = b->n_nodes - 1;
+    b->values[copy].needed = true;
+    return p->other[v][layout] = copy;
+}
+
+/* Elementwise on tensors that are all stored alike. */
+static pn_layout common_layout(const plan_builder *b, const plan_node *n) {
+    const plan_value *first = &b->values[n->in[0]];
+    if (!(n->op->flags & PN_ANY_LAYOUT) && !n->alias) return PN_PLAIN;
+    if (n->alias && (n->op->flags & PN_VIEW)) return PN_PLAIN;
+    for (int i = 0; i < n->n_in; i++) {
+        const plan_value *v = &b->values[n->in[i]];
+        if (v->layout != first->layout || !pn_shape_equal(&v->shape, &first->shape) || v->shape.dtype != first->shape.dtype) return PN_PLAIN;
+    }
+    for (int k = 0; k < n->n_out; k++)
+        if (!pn_shape_equal(&b->values[n->out[k]].shape, &first->shape) || b->values[n->out[k]].shape.dtype != first->shape.dtype) return PN_PLAIN;
+    return first->layout;
+}
+
+static pn_status assign_node(layout_pass *p, const plan_node *from) {
+    plan_builder *b = p->b;
+    const pn_layout wanted = from->live ? pn_layout_wanted(from->op) : PN_PLAIN;
+    const bool asks = wanted != PN_PLAIN && from->n_in && is_blockable(&b->values[from->in[0]]) && is_blockable(&b->values[from->out[0]]);
+    const pn_layout layout = asks ? wanted : from->n_in ? common_layout(b, from) : PN_PLAIN;
+    int *in = pn_pool_take(&b->pool, (size_t)from->n_in, sizeof *in);
+    if (!in) return plan_out_of_memory(b);
+    for (int i = 0; i < from->n_in; i++) {
+        const bool blocked = i == 0 || !asks;
+        in[i] = from->live ? in_layout(p, from->in[i], blocked ? layout : PN_PLAIN, from) : from->in[i];
+        if (in[i] < 0) return plan_out_of_memory(b);
+    }
+    plan_node *n = plan_add_node(b, from->n_in);
+    if (!n) return plan_out_of_memory(b);
+    *n = *from;
+    n->in = in;
+    for (int k = 0; k < n->n_out; k++) {
+        plan_value *out = &b->values[n->out[k]];
+        out->producer = b->n_nodes - 1;
+        if (n->alias) out->root = plan_root(b, in[0]);
+        out->layout = k == 0 || !asks ? layout : PN_PLAIN;
+    }
+    return PN_OK;
+}
+
+static pn_status plain_outputs(layout_pass *p) {
+    plan_builder *b = p->b;
+    for (int i = 0; i < b->spec->n_outputs; i++) {
+        const int plain = in_layout(p, b->output_values[i], PN_PLAIN, NULL);
+        if (plain < 0) return plan_out_of_memory(b);
+        b->output_values[i] = plain;
+        b->values[plain].kept = b->values[plan_root(b, plain)].kept = true;
+    }
+    return PN_OK;
+}
+
+pn_status plan_assign_layouts(plan_builder *b) {
+    layout_pass p = {.b = b, .nodes = b->nodes, .n = b->n_nodes};
+    bool any = false;
+    for (int i = 0; i < b->n_nodes; i++) any |= b->nodes[i].live && pn_layout_wanted(b->nodes[i].op) != PN_PLAIN;
+    if (!any) return PN_OK;
+    p.other = pn_pool_take(&b->pool, (size_t)b->n_values, sizeof *p.other);
+    if (!p.other) return plan_out_of_memory(b);
+    b->nodes = NULL; /* the list is written anew, reorders between the nodes */
+    b->n_nodes = b->c_nodes = 0;
+    for (int i = 0; i < p.n; i++) {
+        pn_status status = assign_node(&p, &p.nodes[i]);
+        if (status) return status;
+    }
+    return plain_outputs(&p);
+}
