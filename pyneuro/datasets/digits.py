@@ -1,0 +1,49 @@
+"""The handwritten digits that come with the package: 1797 images of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998)."""
+
+import os
+
+import numpy as np
+
+from pyneuro import _core
+from pyneuro.nn import _check
+
+
+def digits(*, test_size=0.2, seed=0, flat=True, dtype="float32"):
+    """Real handwritten digits, without any download. Source and licence: README.md in this folder.
+
+    test_size: share of the samples held out, 0 <= test_size < 1.
+    seed: which ones. The default is fixed, so that two calls never mix training and test samples.
+    flat: rows of 64 numbers; False gives images (n, 8, 8).
+    dtype: "float32" or "float64" in [0, 1], or "uint8" for the raw pixels 0..16.
+
+    Returns X_train, y_train, X_test, y_test; y int64 with the classes 0..9. Raises ValueError or TypeError for other
+    arguments.
+
+    >>> X_train, y_train, X_test, y_test = digits(test_size=0)
+    >>> X_train.shape, len(X_test), X_train.dtype, int(y_train.max())
+    ((1797, 64), 0, dtype('float32'), 9)
+    """
+    share = _check.number("digits", "test_size", test_size, 0, 1)
+    seed = _check.size("digits", "seed", seed, least=0)
+    path = os.path.join(os.path.dirname(__file__), "digits.npz")
+    with np.load(path, allow_pickle=False) as file:
+        images, labels = file["images"], file["labels"].astype(np.int64)
+    X = scaled("digits", images, 16, flat, dtype)
+    n = len(X)
+    held_out = round(n * share)
+    if held_out == n:
+        raise ValueError(f"digits: test_size={test_size} leaves no sample to learn from")
+    order = _core.permutation(n, seed, 0)
+    train, test = order[held_out:], order[:held_out]
+    return X[train], labels[train], X[test], labels[test]
+
+
+def scaled(name, images, largest, flat, dtype):
+    """Raw images uint8 (n, h, w) as the caller wants them: flat or not, raw or divided by `largest`."""
+    dtype = _check.choice(name, "dtype", str(np.dtype(dtype)), ("float32", "float64", "uint8"))
+    if flat:
+        images = images.reshape(len(images), -1)
+    if dtype == "uint8":
+        return images
+    X = _core.gather_rows(images, None, dtype)
+    return np.divide(X, largest, out=X)

@@ -1,0 +1,53 @@
+"""Neural-network layers, by PyTorch's names: modules, containers, activations, losses, initial values.
+
+>>> from pyneuro import nn
+>>> net = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10), seed=0)
+>>> sum(p.numel() for p in net.parameters())
+101770
+"""
+
+from pyneuro.nn import functional, init
+from pyneuro.nn._state import StateError
+from pyneuro.nn.activations import (
+    ELU,
+    GELU,
+    SELU,
+    Hardtanh,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softsign,
+    Step,
+    Tanh,
+)  # fmt: skip
+from pyneuro.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
+from pyneuro.nn.layers import Dense, Dropout, Embedding, Flatten, Identity, Linear, Rescaling
+from pyneuro.nn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HingeLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+    ZeroOneLoss,
+)  # fmt: skip
+from pyneuro.nn.module import Module, Parameter
+
+Swish = SiLU
+
+__all__ = [
+    "ELU", "GELU", "SELU", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dense", "Dropout", "Embedding",
+    "Flatten", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "LeakyReLU", "Linear", "LogSigmoid",
+    "LogSoftmax", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter", "ParameterList",
+    "ReLU", "Rescaling", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign",
+    "StateError", "Step", "Swish", "Tanh", "ZeroOneLoss", "functional", "init",
+]  # fmt: skip

@@ -1,0 +1,281 @@
+"""Functions of tensors by PyTorch's names: activations, linear, dropout, and the losses. `import
+pyneuro.nn.functional`.
+
+All take Tensors, arrays, lists or numbers and return a Tensor. Where PyTorch's name of an op differs from the core's,
+the docstring says which op it is; `pn.source("relu")` shows the C code.
+"""
+
+import math
+
+from pyneuro import _core
+from pyneuro.nn import _check
+
+_ops = _core.ops
+Tensor = _core.Tensor
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def _tensor(x):
+    return x if isinstance(x, Tensor) else _core.as_tensor(x)
+
+
+# ---- layers as functions ----
+
+
+def linear(input, weight, bias=None):
+    """y = x W' + b: input (*, in), weight (out, in), bias (out,) or None -> (*, out)."""
+    return _ops["linear"](input, weight) if bias is None else _ops["linear"](input, weight, bias)
+
+
+def embedding(input, weight):
+    """Row input[i] of weight: input integers (*), weight (n, d) -> (*, d)."""
+    return _ops["embedding"](weight, input)
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    """Joins the dimensions from start_dim to end_dim, both included. IndexError when there is no such dimension.
+
+    >>> import numpy as np
+    >>> flatten(np.zeros((2, 3, 4), np.float32), 1).shape
+    (2, 12)
+    """
+    x = _tensor(input)
+    shape = tuple(x.shape)
+    rank = max(len(shape), 1)
+    for name, dim in (("start_dim", start_dim), ("end_dim", end_dim)):
+        if not -rank <= dim < rank:
+            raise IndexError(f"flatten: {name} is {dim}, but x has shape {shape}")
+    first, last = start_dim % rank, end_dim % rank
+    if first > last:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} for x of shape {shape}")
+    return _ops["reshape"](x, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+
+def dropout(input, p=0.5, training=True):
+    """Sets each element to 0 with probability p and the others to x / (1 - p); the identity when not `training`."""
+    if not training:
+        return _tensor(input)
+    old = _core.set_training(True)
+    try:
+        return _ops["dropout"](input, _check.number("dropout", "p", p, 0, 1))
+    finally:
+        _core.set_training(old)
+
+
+def one_hot(labels, num_classes=None):
+    """int64 array (*, num_classes) with a 1 where the label is; num_classes defaults to the largest label + 1.
+
+    Raises ValueError for labels outside 0 .. num_classes - 1.
+
+    >>> one_hot([0, 2]).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    import numpy as np
+
+    from pyneuro.nn._state import to_numpy
+
+    y = to_numpy(labels)
+    if y.dtype.kind not in "iub":
+        raise TypeError(f"one_hot: labels must be integers, got {y.dtype}")
+    n = int(y.max(initial=-1)) + 1 if num_classes is None else _check.size("one_hot", "num_classes", num_classes)
+    if y.size and (y.min() < 0 or y.max() >= n):
+        raise ValueError(f"one_hot: labels go from {y.min()} to {y.max()}, expected 0..{n - 1}")
+    return _core.as_tensor((y[..., None] == np.arange(n)).astype(np.int64))
+
+
+# ---- activations ----
+
+
+def relu(input, *, grad_at_zero=0.0):
+    """max(x, 0); `grad_at_zero`: the derivative at exactly 0, see `nn.ReLU`."""
+    return _ops["relu"](input, grad_at_zero)
+
+
+def leaky_relu(input, negative_slope=0.01):
+    """x for x > 0, negative_slope x below."""
+    return _ops["leaky_relu"](input, negative_slope)
+
+
+def prelu(input, weight):
+    """x for x > 0, weight x below: weight (1,) or one a channel (dimension 1)."""
+    return _ops["prelu"](input, weight)
+
+
+def elu(input, alpha=1.0):
+    """x for x > 0, alpha (exp(x) - 1) below."""
+    return _ops["elu"](input, alpha)
+
+
+def gelu(input, approximate="none"):
+    """x Phi(x), exact, or the tanh formula with approximate="tanh"."""
+    _check.choice("gelu", "approximate", approximate, ("none", "tanh"))
+    return _ops["gelu" if approximate == "none" else "gelu_tanh"](input)
+
+
+def hardtanh(input, min_val=-1.0, max_val=1.0):
+    """x between the bounds, the bound outside."""
+    return _ops["hardtanh"](input, min_val, max_val)
+
+
+def _plain(op, text):
+    def function(input):
+        return _ops[op](input)
+
+    function.__name__ = function.__qualname__ = "logsigmoid" if op == "log_sigmoid" else op
+    function.__doc__ = text
+    return function
+
+
+sigmoid = _plain("sigmoid", "1 / (1 + exp(-x)).")
+tanh = _plain("tanh", "The hyperbolic tangent.")
+selu = _plain("selu", "Scaled ELU, see `nn.SELU`.")
+silu = _plain("silu", "x sigmoid(x).")
+softplus = _plain("softplus", "log(1 + exp(x)), without overflow.")
+softsign = _plain("softsign", "x / (1 + |x|).")
+logsigmoid = _plain("log_sigmoid", "log sigmoid(x), without overflow.")
+
+
+def softmax(input, dim=-1, *, stable=True):
+    """exp(x_k) / sum_j exp(x_j) along `dim`; stable=False: the naive formula, which overflows."""
+    return _ops["softmax"](input, dim, stable)
+
+
+def log_softmax(input, dim=-1, *, stable=True):
+    """x_k - log sum_j exp(x_j) along `dim`; stable=False: the naive formula, which overflows."""
+    return _ops["log_softmax"](input, dim, stable)
+
+
+# ---- losses ----
+
+
+def _target(input, target):
+    """`target` ready for an elementwise loss: integer labels become the input's real type, nothing else changes."""
+    target = _tensor(target)
+    return _ops["cast"](target, input.dtype) if target.dtype == "int64" else target
+
+
+def _elementwise(op, input, target, reduction, *attributes):
+    """An elementwise loss. Shapes must be equal; (N,) against (N, 1) is reshaped by the op, never broadcast."""
+    input = _tensor(input)
+    return _ops[op](input, _target(input, target), reduction, *attributes)
+
+
+def _factor(weight, input):
+    """A loss's weight as a tensor of the input's real type."""
+    weight = _tensor(weight)
+    return weight if weight.dtype == input.dtype else _ops["cast"](weight, input.dtype)
+
+
+def _reduce(name, values, reduction):
+    """`values` (one an element) by `reduction`."""
+    _check.choice(name, "reduction", reduction, _REDUCTIONS)
+    return values if reduction == "none" else _ops[reduction](values)
+
+
+def mse_loss(input, target, reduction="mean", *, half=False):
+    """Squared error (y - t)^2, or half of it with `half=True` as in lecture 001. Shapes equal; a scalar by default.
+
+    `reduction`: "mean" over all elements, "sum", or "none" for one value an element. ValueError for other shapes.
+
+    >>> mse_loss([1.5, 1.5, 2.0], [1.0, 2.0, 3.0]).item()
+    0.5
+    """
+    return _elementwise("mse", input, target, reduction, half)
+
+
+def l1_loss(input, target, reduction="mean"):
+    """Absolute error |y - t| (op "mae"). Arguments as in `mse_loss`."""
+    return _elementwise("mae", input, target, reduction)
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0):
+    """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), d = y - t. Arguments as in `mse_loss`. Huber 1964."""
+    return _elementwise("huber", input, target, reduction, delta)
+
+
+def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
+    """d^2 / (2 beta) for |d| < beta, else |d| - beta / 2. With beta = 0 it is `l1_loss`. Girshick 2015."""
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    return _elementwise("smooth_l1", input, target, reduction, beta)
+
+
+def hinge_loss(input, target, reduction="mean"):
+    """max(0, 1 - t y) for labels t of -1 and +1."""
+    return _elementwise("hinge", input, target, reduction)
+
+
+def zero_one_loss(input, target, reduction="mean"):
+    """[y != t], the indicator loss of lecture 001. It has no derivative: for evaluation only."""
+    return _elementwise("zero_one", input, target, reduction)
+
+
+def binary_cross_entropy(input, target, weight=None, reduction="mean"):
+    """-(t log y + (1 - t) log(1 - y)) for probabilities y (op "bce"); logarithms are cut at -100, as PyTorch.
+
+    `weight`: a factor on each element, broadcast. For raw scores use `binary_cross_entropy_with_logits`.
+    """
+    if weight is None:
+        return _elementwise("bce", input, target, reduction)
+    values = _elementwise("bce", input, target, "none")
+    return _reduce("binary_cross_entropy", values * _factor(weight, values), reduction)
+
+
+def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
+    """Binary cross-entropy of raw scores (op "bce_with_logits"), exact for scores of any size.
+
+    `weight`: a factor on each element. `pos_weight`: a factor on the positive part t log sigmoid(y). Both broadcast.
+    """
+    if weight is None and pos_weight is None:
+        return _elementwise("bce_with_logits", input, target, reduction)
+    if pos_weight is None:
+        values = _elementwise("bce_with_logits", input, target, "none")
+    else:
+        input = _tensor(input)
+        target = _like(_target(input, target), input)
+        positive = _factor(pos_weight, input) * target * _ops["softplus"](-input)
+        values = positive + (1 - target) * _ops["softplus"](input)
+    values = values if weight is None else values * _factor(weight, values)
+    return _reduce("binary_cross_entropy_with_logits", values, reduction)
+
+
+def _like(target, input):
+    """`target` in the shape of `input`: equal, or (N,) against (N, 1). ValueError otherwise."""
+    a, b = tuple(input.shape), tuple(target.shape)
+    if a == b:
+        return target
+    if (*a, 1) == b or a == (*b, 1):
+        return _ops["reshape"](target, a)
+    raise ValueError(f"input has shape {a}, target has shape {b}, expected equal shapes")
+
+
+def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """Softmax and log-loss in one: -log softmax(x)_t. Takes raw scores, not probabilities.
+
+    input (N, K), (N, K, ...) or (K,); target class numbers 0..K-1 of shape (N,), (N, ...) or (), or real class
+    probabilities of the input's shape. `weight` (K,): a factor for each class (the mean divides by the sum of factors,
+    as PyTorch). Rows with `ignore_index` do not count. `label_smoothing` e: targets (1 - e) t + e / K.
+    Raises TypeError for real class numbers, ValueError for labels out of range or shapes that do not fit.
+
+    >>> round(cross_entropy([[1.0, 2.0, 3.0]], [2]).item(), 6)
+    0.407606
+    """
+    input, target = _tensor(input), _tensor(target)
+    tensors = (input, target) if weight is None else (input, target, _factor(weight, input))
+    if target.dtype == "int64":
+        return _ops["cross_entropy"](*tensors, reduction, ignore_index, label_smoothing)
+    if len(target.shape) < len(input.shape):
+        raise TypeError(
+            f"cross_entropy: target of shape {tuple(target.shape)} has type {target.dtype}; class numbers must be "
+            f"integers, y.astype('int64')"
+        )
+    return _ops["soft_cross_entropy"](*tensors, reduction, label_smoothing)
+
+
+def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
+    """-x_t for log-probabilities x (op "nll"): what `cross_entropy` is behind a `log_softmax`. Arguments as there."""
+    input, target = _tensor(input), _tensor(target)
+    if target.dtype != "int64":
+        raise TypeError(f"nll_loss: target has type {target.dtype}; class numbers must be integers, y.astype('int64')")
+    tensors = (input, target) if weight is None else (input, target, _factor(weight, input))
+    return _ops["nll"](*tensors, reduction, ignore_index)
