@@ -2,7 +2,7 @@
 
 CSV: one sample a line; comma, semicolon or tab; a first line of names is recognised by holding no number. One column
 has the class (words or whole numbers): the one called label, target, class or y, else the last. The others are numbers.
-NPZ: arrays `x_train`, `y_train` and, if there are, `x_test`, `y_test`; or `X` and `y` (`x` and `y`, `data` and `target`).
+NPZ: arrays `x_train` and `y_train`, perhaps `x_test` and `y_test`; or `X` and `y`, `x` and `y`, `data` and `target`.
 Samples lie along the first axis. Nothing is ever unpickled.
 """
 

@@ -48,8 +48,10 @@ def test_item_02_losses():
     right, wrong = pn.tensor([1]), pn.tensor([0])
     same(F.nll_loss(p.log(), right), 0.6931472, 7)
     same(F.cross_entropy(p.log(), right), 0.6931472, 7)  # log p is one of the logit vectors with these probabilities
-    assert F.zero_one(p, right).item() == 0.0
-    assert F.zero_one(p, wrong).item() == 1.0
+    assert F.cross_entropy(p.log(), wrong).item() == pytest.approx(-np.log(0.2), abs=1e-15)
+    classes, found = t64([1.0, 0.0, 2.0, 2.0]), t64([1.0, 2.0, 2.0, 0.0])
+    assert F.zero_one_loss(found, classes, reduction="none").tolist() == [0, 1, 0, 1]
+    assert F.zero_one_loss(found, classes).item() == 0.5
 
 
 def test_item_04_logistic_neuron():

@@ -98,8 +98,8 @@ def test_item_24_activation_table(name):
 def test_item_24_step_and_rectifiers():
     """step with both values at 0; ReLU, leaky ReLU with the deck's derivative 1 at 0 and PyTorch's 0."""
     x = t64(POINTS)
-    assert F.step(x).tolist() == [0, 0, 0, 0, 1, 1, 1]
-    assert F.step(x, at_zero=1).tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert nn.Step()(x).tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert nn.Step(at_zero=1)(x).tolist() == [0, 0, 0, 1, 1, 1, 1]
 
     def derivative(function):
         point = t64(POINTS, grad=True)
@@ -107,9 +107,9 @@ def test_item_24_step_and_rectifiers():
         value.sum().backward()
         return value.tolist(), point.grad.tolist()
 
-    assert derivative(lambda p: F.relu(p, relu_grad_at_zero=1)) == ([0, 0, 0, 0, 0.5, 1, 2], [0, 0, 0, 1, 1, 1, 1])
-    assert derivative(F.relu)[1] == [0, 0, 0, 0, 1, 1, 1]
-    values, slopes = derivative(lambda p: F.leaky_relu(p, 0.1, relu_grad_at_zero=1))
+    assert derivative(nn.ReLU(relu_grad_at_zero=1)) == ([0, 0, 0, 0, 0.5, 1, 2], [0, 0, 0, 1, 1, 1, 1])
+    assert derivative(nn.ReLU())[1] == [0, 0, 0, 0, 1, 1, 1]
+    values, slopes = derivative(nn.LeakyReLU(0.1, relu_grad_at_zero=1))
     same(values, [-0.2, -0.1, -0.05, 0, 0.5, 1, 2], 15)
     assert slopes == [0.1, 0.1, 0.1, 1, 1, 1, 1]
 

@@ -38,9 +38,9 @@ def test_item_53_activations_with_the_lecture_derivative_at_zero():
     cases = [
         (F.sigmoid, s, [p * (1 - p) for p in s]),
         (F.tanh, h, [1 - p * p for p in h]),
-        (lambda x: F.relu(x, relu_grad_at_zero=1), [0, 0, 2], [0, 1, 1]),
-        (lambda x: F.leaky_relu(x, 0.1, relu_grad_at_zero=1), [-0.1, 0, 2], [0.1, 1, 1]),
-        (lambda x: F.elu(x, 1.0), [e(-1) - 1, 0, 2], [e(-1), 1, 1]),
+        (nn.ReLU(relu_grad_at_zero=1), [0, 0, 2], [0, 1, 1]),
+        (nn.LeakyReLU(0.1, relu_grad_at_zero=1), [-0.1, 0, 2], [0.1, 1, 1]),
+        (nn.ELU(1.0), [e(-1) - 1, 0, 2], [e(-1), 1, 1]),
     ]
     for function, values, slopes in cases:
         found, derivative = at(function)

@@ -1,0 +1,179 @@
+"""Public calls of every kind, small and quick: rows 1 and 2 run each of them many times.
+
+A case is made anew by its function; it gives the call and what the call may change only when it succeeds.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import pyneuro as pn
+from pyneuro import nn, optim
+
+from . import nets
+
+
+@dataclass
+class Case:
+    """A call, and what must be unchanged when it fails.
+
+    Attributes:
+        call: without arguments.
+        state: bytes that describe everything the call may change only by succeeding.
+        again: a call that shows the objects are still usable.
+    """
+
+    call: Callable[[], object]
+    state: Callable[[], object] = field(default=lambda: None)
+    again: Callable[[], object] = field(default=lambda: None)
+
+
+def _tensor() -> Case:
+    return Case(lambda: pn.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True))
+
+
+def _arithmetic() -> Case:
+    a, b = pn.tensor(np.ones((3, 4), np.float32), requires_grad=True), pn.tensor(np.full((4,), 2, np.float32))
+    return Case(lambda: ((a * b).tanh() + a / b - b).sum().item(), lambda: a.numpy().tobytes())
+
+
+def _reductions() -> Case:
+    a = pn.tensor(np.arange(24, dtype=np.float32).reshape(2, 3, 4), requires_grad=True)
+    return Case(lambda: (a.mean(dim=1), a.max(dim=2), a.softmax(dim=0), a.logsumexp(dim=1), a.argmax(dim=1)))
+
+
+def _shapes() -> Case:
+    a = pn.tensor(np.arange(24, dtype=np.float32).reshape(2, 3, 4), requires_grad=True)
+    return Case(lambda: (pn.cat([a, a], 1), pn.stack([a, a]), a[:, ::-1, 1:3], a.reshape(6, 4), a.expand(2, 3, 4)))
+
+
+def _backward() -> Case:
+    w = pn.tensor(np.ones((5, 4), np.float32), requires_grad=True)
+    x = pn.tensor(np.ones((3, 4), np.float32))
+
+    def call():
+        w.grad = None
+        nn.functional.linear(x, w).tanh().sum().backward()
+
+    return Case(call, lambda: w.numpy().tobytes())
+
+
+def _layers() -> Case:
+    return Case(lambda: nets.with_dropout())
+
+
+def _forward() -> Case:
+    net, x = nets.dense(), pn.tensor(nets.data(8)[0])
+    return Case(lambda: net(x), lambda: nets.digest(net))
+
+
+def _optimizer() -> Case:
+    """A step of a new optimiser: state is allocated at its first step."""
+    net, (x, y) = nets.dense(), nets.data(8)
+    nn.functional.cross_entropy(net(pn.tensor(x)), pn.tensor(y)).backward()
+
+    def call():
+        optim.Adam(net.parameters(), lr=1e-3).step()
+
+    return Case(call, lambda: nets.digest(net), call)
+
+
+def _fit(make_net: Callable[[], nn.Module], optimizer: Callable[[], object], **more) -> Case:
+    net, (x, y) = make_net(), nets.data(64)
+
+    def call():
+        nets.fit(net, x, y, optimizer(), epochs=1, **more)
+
+    return Case(call, lambda: nets.digest(net), call)
+
+
+def _fit_eager() -> Case:
+    """A network that reads a value in `forward` trains step by step in teaching mode."""
+
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(20, 5, seed=1)
+
+        def forward(self, x):
+            return self.a(x) * (2.0 if x.sum().item() > 0 else 1.0)
+
+    return _fit(Reads, lambda: optim.SGD(lr=0.1))
+
+
+def _fit_regression() -> Case:
+    net, (x, _) = nn.Linear(20, 1, seed=0), nets.data(64)
+    target = x[:, :1].copy()
+
+    def call():
+        net.fit(x, target, loss="mse", optimizer=optim.SGD(lr=0.01), epochs=1, batch_size=16, verbose=0, seed=0)
+
+    return Case(call, lambda: nets.digest(net), call)
+
+
+def _predict() -> Case:
+    net, (x, _) = nets.dense(), nets.data(64)
+    return Case(lambda: net.predict(x), lambda: nets.digest(net))
+
+
+def _evaluate() -> Case:
+    net, (x, y) = nets.dense(), nets.data(64)
+    return Case(lambda: net.evaluate(x, y, metrics=["accuracy"]), lambda: nets.digest(net))
+
+
+def _state() -> Case:
+    net = nets.dense()
+    other = nets.dense(seed=9).state_dict()
+    return Case(lambda: net.load_state_dict(other))
+
+
+def _files() -> Case:
+    net = nets.dense()
+    folder = tempfile.mkdtemp()
+    path = os.path.join(folder, "net.safetensors")
+    net.save(path)
+
+    def call():
+        net.save(path)
+        pn.load(path)
+
+    return Case(call, lambda: nets.digest(pn.load(path)))
+
+
+def _batches() -> Case:
+    x, y = nets.data(64)
+    return Case(lambda: list(pn.batches(x, y, 16, seed=0)))
+
+
+def _draw() -> Case:
+    a = pn.tensor(2.0, requires_grad=True)
+    b = (a * 3.0).tanh()
+    b.backward(retain_graph=True)
+    return Case(lambda: pn.draw(b))
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "tensor": _tensor,
+    "arithmetic": _arithmetic,
+    "reductions": _reductions,
+    "shapes": _shapes,
+    "backward": _backward,
+    "layers": _layers,
+    "forward": _forward,
+    "optimizer-step": _optimizer,
+    "fit-sgd": lambda: _fit(nets.dense, lambda: optim.SGD(lr=0.1)),
+    "fit-adam-clip": lambda: _fit(nets.with_dropout, lambda: optim.Adam(lr=1e-3), clip_norm=1.0, metrics=["accuracy"]),
+    "fit-eager": _fit_eager,
+    "fit-regression": _fit_regression,
+    "predict": _predict,
+    "evaluate": _evaluate,
+    "load-state-dict": _state,
+    "save-and-load": _files,
+    "batches": _batches,
+    "draw": _draw,
+}

@@ -1,0 +1,111 @@
+"""Row 1: every allocation fails in turn, and each failure is a MemoryError that changes nothing.
+
+For each public call and k = 1, 2, ... the k-th allocation of the core fails (once, and from there on), until the
+call passes untouched. Then the same with Python's own allocator, where `_testcapi` is there to make it fail. Each run sits in
+a forked child, so that a crash is counted instead of ending the measurement.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import warnings
+
+from pyneuro import _core
+
+from .calls import CASES
+from .figure import Figure, in_fork, pick
+
+
+def attempt(name: str, arm, disarm, again_must_work: bool) -> str:
+    """One injected failure: "passed", "handled", or what is wrong."""
+    case = CASES[name]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = case.state()
+        gc.collect()
+        outcome = "passed"
+        try:
+            arm()
+            try:
+                case.call()
+            finally:
+                disarm()
+        except MemoryError as error:
+            outcome = "handled" if type(error) is MemoryError else f"{type(error).__name__} instead of MemoryError"
+        except BaseException as error:
+            return f"{type(error).__name__}: {error}"
+        if outcome != "passed" and case.state() != before:
+            return "the state changed"
+        if again_must_work:
+            case.again()
+            case.call()
+    return outcome
+
+
+def core_failures(name: str, sticky: bool, most: int) -> str:
+    """k = 1, 2, ... in one child; JSON of [handled, injected, what went wrong first]."""
+    handled = injected = 0
+    wrong = ""
+    for k in range(1, most + 1):
+        outcome = attempt(name, lambda k=k: _core.alloc_fail_at(k, sticky), lambda: _core.alloc_fail_at(0, False), True)
+        if outcome == "passed":
+            break
+        injected += 1
+        handled += outcome == "handled"
+        if outcome != "handled" and not wrong:
+            wrong = f"{name}, allocation {k}{' and later' if sticky else ''}: {outcome}"
+    return json.dumps([handled, injected, wrong])
+
+
+def python_failures(name: str, ks: list[int]) -> str:
+    """The same for the allocator of Python: any call of the interpreter may fail, all end in MemoryError."""
+    import _testcapi
+
+    attempt(name, lambda: None, lambda: None, False)  # imports and caches first
+    handled = injected = 0
+    wrong = ""
+    for k in ks:
+        outcome = attempt(name, lambda k=k: _testcapi.set_nomemory(k, k + 1), _testcapi.remove_mem_hooks, False)
+        if outcome == "passed":
+            continue
+        injected += 1
+        handled += outcome == "handled"
+        if outcome != "handled" and not wrong:
+            wrong = f"{name}, Python allocation {k}: {outcome}"
+    return json.dumps([handled, injected, wrong])
+
+
+def measure(size: str) -> list[Figure]:
+    """Handled of injected, signals."""
+    handled = injected = signals = 0
+    problems: list[str] = []
+
+    def run(work, what):
+        nonlocal handled, injected, signals
+        text, code = in_fork(work, 300)
+        if code:
+            signals += 1
+            problems.append(f"{what}: ended with {code} {text[-300:]}")
+            return
+        a, b, wrong = json.loads(text)
+        handled, injected = handled + a, injected + b
+        if wrong:
+            problems.append(wrong)
+
+    most = pick(size, 40, 2000, 100_000)
+    for name in CASES:
+        for sticky in (False, True):
+            run(lambda n=name, s=sticky: core_failures(n, s, most), name)
+    core = injected
+    if importlib.util.find_spec("_testcapi"):
+        for name in CASES:
+            for first in range(0, pick(size, 20, 400, 4000), 20):  # few a child: a MemoryError may upset NumPy's caches
+                run(lambda n=name, f=first: python_failures(n, list(range(f, f + 20))), f"{name} (Python)")
+    note = "; ".join(problems[:4])
+    return [
+        Figure("1-allocation-failures-handled", handled, f"of {injected}", handled == injected, note),
+        Figure("1-allocation-failures-injected-in-the-core", core, "failures", size == "sample" or core > 1000),
+        Figure("1-crashes-by-allocation-failures", signals, "signals", signals == 0),
+    ]
