@@ -46,8 +46,9 @@ lint: ## what the continuous integration checks
 stubs: ## pyneuro/_core.pyi from the compiled module
 	$(PYTHON) tools/stubs.py
 
-full: test asan tsan portable ## everything, and the scorecard of reliability
-	$(PYTHON) -m pytest tests -m full --no-header -rA
+full: test asan tsan portable ## everything, the error of the vector mathematics, and the scorecard of reliability
+	$(CTEST) --program accuracy.c
+	$(PYTHON) tests/reliability/run.py --size ci
 
 clean:
 	rm -rf build dist *.egg-info pyneuro/_core*.so pyneuro/_core*.pyd

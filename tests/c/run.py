@@ -29,6 +29,8 @@ def arguments():
     parser.add_argument("--core", help="only these folders of csrc, such as base,kernels; default: all but python")
     parser.add_argument("--only", help="only test files whose name contains this")
     parser.add_argument("--runner", default="", help="command in front of each program, such as an emulator")
+    parser.add_argument("--program", help="run this program of the folder with --words instead of the tests")
+    parser.add_argument("--words", default="", help="command line of that program")
     parser.add_argument("--leave-out", help="leave out tests whose name contains this")
     parser.add_argument("--build-only", action="store_true", help="compile and link, run nothing")
     parser.add_argument("--out", help="folder of the build; default build/c/<what is built>")
@@ -59,6 +61,8 @@ def main():
         Path(args.out) if args.out else native.ROOT / "build" / "c" / "".join(c if c.isalnum() else "-" for c in label)
     )
     tests = [path for path in sorted(HERE.glob("test_*.c")) if args.only is None or args.only in path.stem]
+    if args.program:
+        tests = [HERE / args.program]
     extra = ["-pthread", "-I" + str(HERE), *shlex.split(args.flags)]
     folders = args.core.split(",") if args.core else None
     core = [
@@ -74,6 +78,7 @@ def main():
         link(compiler, core, test, program, windows)
         print("== {} ({})".format(path.stem, label), flush=True)
         command = [*shlex.split(args.runner), str(program)] + (["-" + args.leave_out] if args.leave_out else [])
+        command += shlex.split(args.words)
         if not args.build_only and run(command):
             failed.append(path.stem)
     print("C tests: {} files, {}".format(len(tests), "failed: " + ", ".join(failed) if failed else "all good"))
