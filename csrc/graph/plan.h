@@ -61,7 +61,7 @@ int pn_plan_outputs(const pn_plan *p);
 const pn_shape *pn_plan_input_shape(const pn_plan *p, int i);
 const pn_view *pn_plan_output(const pn_plan *p, int i);
 const pn_view *pn_plan_gradient(const pn_plan *p, int segment); /* data NULL when fused or unreachable */
-bool pn_plan_reaches(const pn_plan *p, int segment);            /* the loss depends on this parameter */
+const bool *pn_plan_reaches(const pn_plan *p);                  /* (segments) the loss depends on this parameter */
 int pn_plan_threads(const pn_plan *p);                          /* members worth having: by shape alone */
 double pn_plan_flops(const pn_plan *p);                         /* of one step */
 size_t pn_plan_bytes(const pn_plan *p);                         /* arena */

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "graph/plan_internal.h"
+#include "ops/linear.h"
 
 /* ---- measuring ---- */
 
@@ -21,15 +22,11 @@ static pn_status measure_node(plan_builder *b, plan_node *n) {
     n->scratch_bytes = q.scratch;
     if (q.member_scratch > p->member_scratch) p->member_scratch = q.member_scratch;
     p->flops += q.flops * (n->reached ? 3 : 1);
-    if (n->activation >= 0 && n->deferred) { /* its backward runs without the activation */
-        const int field = pn_op_field(n->op, "activation");
-        n->attrs[field].i = -1;
-        status = n->op->infer(&q);
-        n->attrs[field].i = n->activation;
-        if (q.scratch > n->scratch_bytes) n->scratch_bytes = q.scratch;
-        if (q.member_scratch > p->member_scratch) p->member_scratch = q.member_scratch;
+    if (n->deferred) {
+        const size_t bytes = pn_linear_update_scratch(p->kernels, &shapes[0], &shapes[1]);
+        if (bytes > p->member_scratch) p->member_scratch = bytes;
     }
-    return status;
+    return PN_OK;
 }
 
 pn_status plan_measure(plan_builder *b) {
@@ -153,7 +150,7 @@ int pn_plan_outputs(const pn_plan *p) { return p->n_outputs; }
 const pn_shape *pn_plan_input_shape(const pn_plan *p, int i) { return &p->inputs[i].shape; }
 const pn_view *pn_plan_output(const pn_plan *p, int i) { return &p->outputs[i]; }
 const pn_view *pn_plan_gradient(const pn_plan *p, int segment) { return &p->gradients[segment]; }
-bool pn_plan_reaches(const pn_plan *p, int segment) { return p->reaches[segment]; }
+const bool *pn_plan_reaches(const pn_plan *p) { return p->reaches; }
 int pn_plan_threads(const pn_plan *p) { return p->threads; }
 double pn_plan_flops(const pn_plan *p) { return p->flops; }
 size_t pn_plan_bytes(const pn_plan *p) { return p->arena_bytes; }

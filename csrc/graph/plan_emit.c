@@ -166,9 +166,11 @@ static void emit_forward(plan_builder *b, plan_node *n) {
 
 static bool bit(unsigned mask, int i) { return mask >> (i < 31 ? i : 31) & 1; }
 
-/* Inputs and outputs as the backward function may read them: what it does not need stays NULL. gz: buffer that stands for the gradient of the only
- * output, or -1. */
-static void bind_values(plan_builder *b, const plan_node *n, plan_code *code, unsigned needs_in, unsigned needs_out, int gz) {
+/* Inputs and outputs as the backward function may read them: what it does not need stays NULL. Behind a fused activation it turns gout into the gradient
+ * in front of it. */
+static void bind_values(plan_builder *b, const plan_node *n, plan_code *code) {
+    const bool could_fuse = pn_op_field(n->op, "activation") >= 0, writes_gout = n->activation >= 0;
+    const unsigned needs_in = n->op->needs_in, needs_out = could_fuse && !writes_gout ? 0 : n->op->needs_out;
     pn_view *in = make_views(b, n, n->in, n->n_in), *out = make_views(b, n, n->out, n->n_out), *gout = make_views(b, n, n->out, n->n_out);
     code->call.in = in;
     code->call.out = out;
@@ -177,10 +179,7 @@ static void bind_values(plan_builder *b, const plan_node *n, plan_code *code, un
         if (bit(needs_in, i)) bind(b, &in[i], data_of(b, n->in[i]), false);
     for (int k = 0; out && gout && k < n->n_out; k++) {
         if (bit(needs_out, k)) bind(b, &out[k], data_of(b, n->out[k]), false);
-        if (gz >= 0)
-            bind(b, &gout[k], gz, false);
-        else if (b->values[n->out[k]].wants && b->values[plan_root(b, n->out[k])].written)
-            bind(b, &gout[k], gradient_of(b, n->out[k]), false);
+        if (b->values[n->out[k]].wants && b->values[plan_root(b, n->out[k])].written) bind(b, &gout[k], gradient_of(b, n->out[k]), writes_gout);
     }
 }
 
@@ -228,59 +227,22 @@ static void share_gradient(plan_builder *b, const plan_node *n, const plan_code 
     may_share(b, gradient_of(b, n->out[0]), gradient_of(b, n->in[0]));
 }
 
-static void emit_user_context(plan_builder *b, const plan_node *n, plan_code *code) {
-    code->fn = plan_run_user_backward;
-    code->call.context = make_context(b, n);
-}
-
-static void emit_plain_backward(plan_builder *b, plan_node *n) {
-    int *extra = pn_pool_take(&b->pool, (size_t)n->n_in, sizeof *extra);
-    plan_code *code = append(b, n, PLAN_BACKWARD);
-    if (!extra || b->plan->pool.failed) return;
-    if (n->source) emit_user_context(b, n, code);
-    bind_values(b, n, code, n->op->needs_in, n->op->needs_out | (n->activation >= 0), -1);
-    bind_gradients(b, n, code, extra);
-    give_memory(b, n, false);
-    if (b->pool.failed || b->plan->pool.failed) return;
-    share_gradient(b, n, code);
-    for (int i = 0; i < n->n_in; i++)
-        if (extra[i] >= 0) emit_add(b, n, n->in[i], extra[i]);
-}
-
-/* ---- deferred weights ---- */
-
-/* The gradient behind a fused activation gets a buffer of its own, so that it is still there when the weight is updated. */
-static int emit_activation_backward(plan_builder *b, const plan_node *n) {
-    const pn_op *op = pn_op_find(pn_acts[n->activation].name);
-    const int field = pn_op_field(n->op, "activation"), y = n->out[0], gz = buffer_like(b, &b->values[y]);
-    plan_node a = {.op = op, .n_in = 1, .n_out = 1, .in = &a.out[0], .out = {y}, .real = n->real, .activation = -1, .layer = n->layer, .training = n->training};
-    a.attrs = pn_pool_take(&b->plan->pool, PN_MAX_ATTR, sizeof *a.attrs);
-    uint8_t *add = pn_pool_take(&b->plan->pool, 1, 1);
-    if (!a.attrs || !add) return gz;
-    a.attrs[0].f = n->attrs[field + 1].f;
-    a.attrs[1].f = n->attrs[field + 2].f;
-    plan_code *code = append(b, &a, PLAN_BACKWARD);
-    bind_values(b, &a, code, 0, op->needs_out, -1);
-    pn_view *gin = make_views(b, &a, &y, 1);
-    code->call.gin = gin;
-    code->call.gin_add = add;
-    bind(b, gin, gz, true);
-    may_share(b, gradient_of(b, y), gz);
-    return gz;
-}
-
-/* Keeps what the fused update will read, and prepares the unfused way for numbers that are too large. */
-static void note_deferred(plan_builder *b, const plan_node *n, const plan_code *code, int gz) {
+/* Keeps what the fused update will read, and prepares the unfused way for numbers that are too large. `code`: the node's backward, after which gout is the
+ * gradient in front of the activation. */
+static void note_deferred(plan_builder *b, const plan_node *n, const plan_code *code) {
     pn_plan *p = b->plan;
     plan_deferred *d = &p->deferred[p->n_deferred++];
     const plan_value *x = &b->values[n->in[0]], *w = &b->values[n->in[1]], *y = &b->values[n->out[0]];
     pn_view *gin = make_views(b, n, n->in, n->n_in);
-    if (!gin) return;
-    const int spare = buffer_like(b, w), data = data_of(b, n->in[0]);
+    pn_value *attrs = pn_pool_take(&p->pool, PN_MAX_ATTR, sizeof *attrs);
+    if (!gin || !attrs) return;
+    const int spare = buffer_like(b, w), data = data_of(b, n->in[0]), gz = gradient_of(b, n->out[0]);
     *d = (plan_deferred){.segment = w->segment, .call = code->call, .fn = code->fn, .nx = pn_shape_size(&x->shape), .ngy = pn_shape_size(&y->shape)};
     d->rows = w->shape.dim[0] ? d->ngy / w->shape.dim[0] : 0;
     d->x_is_input = b->values[plan_root(b, n->in[0])].kind == PLAN_INPUT;
     d->call.gin = gin;
+    d->call.attrs = memcpy(attrs, n->attrs, PN_MAX_ATTR * sizeof *attrs);
+    attrs[pn_op_field(n->op, "activation")].i = -1;
     d->piece = (plan_piece){.segment = w->segment, .n = pn_shape_size(&w->shape), .weight = w->tensor->storage->data};
     touch(b, INT_MAX, spare, true); /* INT_MAX: behind the last instruction */
     touch(b, INT_MAX, gz, false);
@@ -289,31 +251,38 @@ static void note_deferred(plan_builder *b, const plan_node *n, const plan_code *
     patch(b, (void **)&d->piece.gradient, spare);
     patch(b, (void **)&d->x, data);
     patch(b, (void **)&d->gy, gz);
-    if (n->saved >= 0) patch(b, &d->call.saved, n->saved);
-    if (n->scratch_bytes) {
-        const int scratch = new_buffer(b, n->scratch_bytes);
-        touch(b, INT_MAX, scratch, true);
-        patch(b, &d->call.scratch, scratch);
-    }
+    if (!n->scratch_bytes) return;
+    const int scratch = new_buffer(b, n->scratch_bytes);
+    touch(b, INT_MAX, scratch, true);
+    patch(b, &d->call.scratch, scratch);
 }
 
-static void emit_deferred(plan_builder *b, plan_node *n) {
-    const int gz = n->activation >= 0 ? emit_activation_backward(b, n) : gradient_of(b, n->out[0]);
-    plan_node plain = *n;
-    plain.activation = -1;
-    plain.attrs = pn_pool_take(&b->plan->pool, PN_MAX_ATTR, sizeof *plain.attrs);
-    int extra[3];
-    if (!plain.attrs) return;
-    memcpy(plain.attrs, n->attrs, PN_MAX_ATTR * sizeof *plain.attrs);
-    plain.attrs[pn_op_field(n->op, "activation")].i = -1;
-    plan_code *code = append(b, &plain, PLAN_BACKWARD);
-    if (b->plan->pool.failed) return;
-    bind_values(b, &plain, code, n->op->needs_in, 0, gz);
-    bind_gradients(b, &plain, code, extra);
-    give_memory(b, &plain, false);
+static void emit_user_context(plan_builder *b, const plan_node *n, plan_code *code) {
+    code->fn = plan_run_user_backward;
+    code->call.context = make_context(b, n);
+}
+
+/* Is there anything for this node to write in the sweep itself? */
+static bool has_work(const plan_builder *b, const plan_node *n) {
+    bool any = n->activation >= 0 || !n->deferred;
+    for (int i = 0; i < n->n_in; i++) any |= i != 1 && b->values[n->in[i]].wants;
+    return any;
+}
+
+static void emit_backward(plan_builder *b, plan_node *n) {
+    int *extra = pn_pool_take(&b->pool, (size_t)n->n_in, sizeof *extra);
+    plan_code *code = append(b, n, PLAN_BACKWARD);
+    if (!extra || b->plan->pool.failed) return;
+    if (n->source) emit_user_context(b, n, code);
+    bind_values(b, n, code);
+    bind_gradients(b, n, code, extra);
+    give_memory(b, n, false);
     if (b->pool.failed || b->plan->pool.failed) return;
-    note_deferred(b, &plain, code, gz);
-    if (!b->values[n->in[0]].wants && (n->n_in < 3 || !b->values[n->in[2]].wants)) b->plan->n_code--; /* nothing is left to do in the sweep itself */
+    if (n->deferred) note_deferred(b, n, code);
+    if (!has_work(b, n)) code->fn = plan_run_nothing;
+    share_gradient(b, n, code);
+    for (int i = 0; i < n->n_in; i++)
+        if (extra[i] >= 0) emit_add(b, n, n->in[i], extra[i]);
 }
 
 /* ---- the whole ---- */
@@ -382,11 +351,7 @@ pn_status plan_emit(plan_builder *b) {
     if (b->spec->training) emit_seed(b);
     for (int i = b->n_nodes - 1; b->spec->training && i >= 0; i--) {
         plan_node *n = &b->nodes[i];
-        if (!n->reached || n->alias) continue;
-        if (n->deferred)
-            emit_deferred(b, n);
-        else
-            emit_plain_backward(b, n);
+        if (n->reached && !n->alias) emit_backward(b, n);
     }
     emit_pieces(b);
     return b->pool.failed || b->plan->pool.failed ? plan_out_of_memory(b) : PN_OK;

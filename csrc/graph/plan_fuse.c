@@ -33,7 +33,8 @@ static int *count_uses(plan_builder *b) {
 /* An activation whose derivative reads y alone, behind a linear whose output nobody else sees. */
 static bool can_fuse(const plan_builder *b, const plan_node *linear, const plan_node *next, int activation) {
     const plan_value *z = &b->values[linear->out[0]];
-    return activation >= 0 && !pn_acts[activation].needs_x && !z->kept && z->layout == PN_PLAIN && next->differentiable == linear->differentiable;
+    return activation >= 0 && !pn_acts[activation].needs_x && !z->kept && z->layout == PN_PLAIN && next->differentiable == linear->differentiable &&
+           plan_root(b, next->out[0]) != plan_root(b, b->output_values[0]); /* backward overwrites the gradient of y, and that of the loss is a constant */
 }
 
 static void fuse(plan_builder *b, plan_node *linear, plan_node *next, int activation, int field) {

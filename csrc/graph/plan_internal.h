@@ -189,6 +189,7 @@ bool plan_check_finite(pn_plan *p, pn_member *m); /* SPMD: loss and gradients of
 void plan_walk_checked(pn_plan *p, pn_member *m); /* the replay by one member */
 
 /* Functions of instructions that no op has. */
+void plan_run_nothing(const pn_call *c, pn_member *m);
 void plan_run_check(const pn_call *c, pn_member *m);
 void plan_run_user_forward(const pn_call *c, pn_member *m);
 void plan_run_user_backward(const pn_call *c, pn_member *m);

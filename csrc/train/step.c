@@ -1,0 +1,184 @@
+/* One step of training or evaluation, by all members together. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "data/check.h"
+#include "train/trainer_internal.h"
+
+/* ---- gather ---- */
+
+/* Rows of the batch into the inputs of the plan; the members share the rows. */
+static void gather(pn_trainer *t, pn_member *m) {
+    int64_t lo = 0, hi = t->n;
+    if (m->count > 1) pn_member_range(m, t->n, &lo, &hi);
+    const int64_t first = t->progress.position + lo;
+    for (int i = 0; i < t->spec.n_sources; i++) {
+        const pn_source *s = &t->sources[i];
+        const int dtype = pn_plan_input_shape(t->plan, i)->dtype;
+        char *to = (char *)pn_plan_input(t->plan, i) + (size_t)(lo * s->row_size) * pn_dtype_bytes(dtype);
+        if (hi > lo) pn_source_gather(s, t->order ? t->order + first : NULL, first, hi - lo, dtype, to);
+    }
+}
+
+/* ---- a step that is not good: member 0 ---- */
+
+/* Is it the data? Names the row. */
+static bool blame_data(pn_trainer *t) {
+    for (int i = 0; i < t->spec.n_sources; i++) {
+        const pn_shape *shape = pn_plan_input_shape(t->plan, i);
+        if (shape->dtype == PN_I64) continue;
+        pn_source rows = t->sources[i];
+        for (int64_t k = 0; k < t->n; k++) {
+            const int64_t row = t->order ? t->order[t->progress.position + k] : t->progress.position + k;
+            double max;
+            int64_t bad;
+            rows.data = t->sources[i].data + row * rows.row_stride;
+            rows.rows = 1;
+            if (!pn_source_max(&rows, shape->dtype, &max, &bad) || bad < 0) continue;
+            pn_fail(&t->run.error, PN_E_NONFINITE, "input %d of the network is not finite in row %lld", i, (long long)row);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void explain(pn_trainer *t, pn_member *m) {
+    pn_member alone = {.index = 0, .count = 1, .scratch = m->scratch};
+    char prefix[128];
+    if (pn_poll_stopped(m->poll)) {
+        t->status = PN_E_INTERRUPTED;
+        return;
+    }
+    if (!t->run.status && !blame_data(t)) {
+        t->run.checked = true; /* the same batch and random numbers again, every op looked at */
+        pn_plan_step(t->plan, &t->run, &alone);
+        t->run.checked = false;
+        if (!t->run.status) pn_fail(&t->run.error, PN_E_NONFINITE, "the loss or a gradient is not finite");
+    }
+    t->status = t->run.error.status ? t->run.error.status : PN_E_NONFINITE;
+    if (t->status != PN_E_NONFINITE) return;
+    snprintf(prefix, sizeof prefix, "step %lld (epoch %lld): ", (long long)t->progress.step + 1, (long long)t->progress.epoch + 1);
+    pn_error_prefix(&t->run.error, prefix);
+}
+
+/* ---- norms ---- */
+
+/* All parameters into t->before, or the squared distance from them. */
+static double walk_weights(pn_trainer *t, bool save) {
+    const pn_optimizer *o = t->spec.optimizer;
+    char *at = t->before;
+    double total = 0;
+    for (int i = 0; i < o->n_segments; i++) {
+        const pn_segment *s = &o->segments[i];
+        const void *w = s->param->storage->data;
+        const size_t bytes = (size_t)s->n * pn_dtype_bytes(o->dtype);
+        for (int64_t k = 0; !save && k < s->n; k++) {
+            const double d = o->dtype == PN_F32 ? (double)((const float *)w)[k] - (double)((const float *)(void *)at)[k]
+                                                : ((const double *)w)[k] - ((const double *)(void *)at)[k];
+            total += d * d;
+        }
+        if (save) memcpy(at, w, bytes);
+        at += bytes;
+    }
+    return total;
+}
+
+/* Between backward and update, where a rule or clipping asks for the norm. False on every member: the run ends before this update. */
+static bool look_at_gradient(pn_trainer *t, pn_member *m) {
+    const double norm = sqrt(pn_plan_gradient_norm2(t->plan, m)), clip = t->spec.clip_norm;
+    const double scale = clip > 0 && norm + 1e-6 > clip ? clip / (norm + 1e-6) : 1; /* as torch.nn.utils.clip_grad_norm_ */
+    const bool stop = norm < t->spec.grad_below;
+    if (m->index == 0) {
+        t->progress.grad_norm = norm;
+        if (stop) {
+            t->end = PN_RUN_GRAD_BELOW;
+            t->finished = true;
+        } else {
+            pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(t->plan), scale);
+        }
+    }
+    pn_member_barrier(m);
+    return !stop;
+}
+
+static void look_at_step(pn_trainer *t, pn_member *m) {
+    pn_member_barrier(m);
+    if (m->index) return;
+    t->progress.step_norm = sqrt(walk_weights(t, false));
+    if (t->progress.step_norm < t->spec.step_below) {
+        t->end = PN_RUN_STEP_BELOW;
+        t->finished = true;
+    }
+}
+
+/* ---- the step ---- */
+
+/* Counts what the step has produced: member 0. */
+static void account(pn_trainer *t) {
+    pn_progress *p = &t->progress;
+    const double n = (double)t->n;
+    for (int i = 0; i < t->n_outputs; i++) {
+        const pn_view *v = pn_plan_output(t->plan, i);
+        p->sums[i] += n * (v->shape.dtype == PN_F32 ? (double)*(const float *)v->data : *(const double *)v->data);
+    }
+    p->weight += n;
+    p->position += t->n;
+}
+
+static void collect(pn_trainer *t) {
+    for (int i = 0; i < pn_plan_outputs(t->plan); i++) {
+        const pn_view *v = pn_plan_output(t->plan, i);
+        size_t bytes = 0;
+        if (!pn_shape_bytes(&v->shape, &bytes)) return;
+        memcpy((char *)t->spec.collect[i] + bytes / (size_t)t->n * (size_t)t->progress.position, v->data, bytes);
+    }
+}
+
+static void update(pn_trainer *t, pn_member *m) {
+    pn_optimizer *o = t->spec.optimizer;
+    if (t->before) {
+        if (m->index == 0) walk_weights(t, true);
+        pn_member_barrier(m);
+    }
+    pn_plan_update(t->plan, o, m);
+    if (t->before) look_at_step(t, m);
+    if (m->index) return;
+    pn_optimizer_commit(o, pn_plan_reaches(t->plan));
+    t->progress.step++;
+}
+
+/* What to do when the gradient is there. */
+static void finish(pn_trainer *t, pn_member *m) {
+    const pn_trainer_spec *s = &t->spec;
+    if (s->optimizer) {
+        if ((s->clip_norm > 0 || s->grad_below > 0) && !look_at_gradient(t, m)) return;
+        update(t, m);
+    } else if (s->collect && m->index == 0) {
+        collect(t);
+    }
+    if (m->index == 0) account(t);
+}
+
+void pn_trainer_step(pn_trainer *t, pn_member *m) {
+    pn_member alone = {.index = 0, .count = 1, .poll = m->poll, .scratch = m->scratch, .blocks = m->blocks};
+    if (m->count > 1 && pn_plan_threads(t->plan) == 1) { /* too small to share: one member does it, the others wait for the next decision */
+        pn_member_barrier(m);                            /* ... which must not be written before all have read the last one */
+        if (m->index) return;
+        m = &alone;
+    }
+    gather(t, m);
+    if (m->index == 0) {
+        const pn_random random = {t->key, (uint64_t)t->progress.step};
+        pn_plan_set_random(t->plan, random);
+        t->run.input_max = t->spec.input_max;
+        t->run.status = PN_OK;
+        if (t->spec.optimizer) pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(t->plan), 1);
+    }
+    pn_member_barrier(m);
+    if (pn_plan_step(t->plan, &t->run, m))
+        finish(t, m);
+    else if (m->index == 0)
+        explain(t, m);
+}
