@@ -30,19 +30,18 @@ typedef struct frame {
 /* The ordinary case without a parse of names: no optional input left out, dtypes as the letters say. Anything else takes the careful way. */
 static bool inputs_are_plain(const pn_op *op, int n_in, const pn_shape *shape) {
     const char *s = op->inputs;
-    int real = -1;
-    for (int i = 0; i < n_in; i++) {
+    int real = -1, any = -1; /* dtype of the first input of class r, of class n */
+    for (int i = 0; i < n_in; i++, s++) {
         while (*s && *s != ':') s++;
-        if (!*s || (s[1] != 'r' && s[1] != 'i') || (s[2] && s[2] != ' ' && s[2] != '?') || (s[2] == '?' && s[3] && s[3] != ' ')) return false;
-        if ((s[1] == 'i') != (shape[i].dtype == PN_I64)) return false;
-        if (s[1] == 'r') {
-            if (real >= 0 && shape[i].dtype != real) return false;
-            real = shape[i].dtype;
-        }
-        s++;
+        if (!*s || s[2] == '*') return false;
+        const int dtype = shape[i].dtype;
+        int *first = s[1] == 'n' ? &any : &real;
+        if (s[1] != 'n' && (s[1] == 'i') != (dtype == PN_I64)) return false;
+        if (s[1] != 'i' && *first >= 0 && dtype != *first) return false;
+        if (s[1] != 'i') *first = dtype;
     }
     while (*s && *s != ':') s++;
-    return n_in > 0 && (!*s || s[2] == '?');
+    return n_in > 0 && (!*s || s[2] == '?'); /* nothing more, or nothing more is needed */
 }
 
 /* Things that change from step to step: reading them ties what follows to this step. */

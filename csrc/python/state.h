@@ -20,6 +20,10 @@
 #include "data/gather.h"
 #include "graph/graph.h"
 
+#define OP(name) extern const pn_op pn_op_##name;
+#include "ops/ops.def"
+#undef OP
+
 /* ---- module state ---- */
 
 /* An op as Python sees it: see opcall.c. */
@@ -84,9 +88,11 @@ int pn_py_add_tensor(PyObject *module);     /* tensor.c */
 int pn_py_add_ops(PyObject *module);        /* opcall.c */
 int pn_py_add_plan_types(PyObject *module); /* plan_py.c: Recorder, Plan, Optimizer, Trainer */
 
-/* ---- calls between the files ---- */
+/* Applies op to borrowed tensors; the one output as a Tensor. attrs NULL: none or all defaults are not read. */
+PyObject *pn_py_apply(const pn_op *op, const pn_value *attrs, int n_in, pn_tensor *const *in);
+
+/* ---- functions of the module, file by file ---- */
 extern PyMethodDef pn_py_convert_methods[], pn_py_dlpack_methods[], pn_py_user_methods[], pn_py_inspect_methods[], pn_py_tools_methods[], pn_py_op_methods[],
-    pn_py_bench_methods[];               /* bench.c */
-extern PyType_Slot pn_py_tensor_slots[]; /* number, sequence and mapping slots, see tensor_slots.c */
+    pn_py_bench_methods[]; /* bench.c */
 
 #endif
