@@ -1,0 +1,222 @@
+/* linear: y = x W^T + b, optionally an activation behind it. gz = gy act'(y), gx = gz W, gW = gz^T x, gb = sum of gz over rows.
+ *
+ * Shapes: x (*, in), weight (out, in), bias (out,) or absent, y (*, out); all but the last dimension of x are rows. Cost: 2 rows in out.
+ * The activation is for plans: they fuse one whose derivative needs y only (pn_acts[].needs_x false). Then backward overwrites gout by gz, which is why
+ * only a caller that owns gout may set it. Source: lectures 001 to 004; weights are (out, in) as in PyTorch, so that a row belongs to a neuron.
+ */
+#ifdef PN_REAL_PASS
+
+static void R_(forward)(const pn_call *c, pn_member *m) {
+    const sizes s = read_sizes(c);
+    double p[2];
+    R_(pn_gemm_call) g = {
+        .s = forward_shape(&s),
+        .a = c->in[0].data,
+        .b = c->in[1].data,
+        .c = c->out[0].data,
+        .bias = c->n_in > 2 ? c->in[2].data : NULL,
+        .act = (int)c->attrs[0].i,
+        .act_params = read_params(c, p),
+    };
+    const int64_t blocks = R_(pn_call_kernels)(c)->gemm.blocks(&g.s);
+    int64_t lo, hi;
+    pn_product_share(m, blocks, 0, 1, &lo, &hi);
+    R_(pn_product_run)(c, m, &g, blocks, lo, hi);
+}
+
+/* gout <- gout act'(y), the gradient in front of the activation */
+static void R_(through_activation)(const pn_call *c, pn_member *m) {
+    double p[2];
+    const int act = (int)c->attrs[0].i;
+    const real *y = c->out[0].data;
+    real *gz = c->gout[0].data;
+    read_params(c, p);
+    for (pn_span s = pn_span_open(m, pn_shape_size(&c->gout[0].shape)); pn_span_next(&s, m);) {
+        R_(pn_call_kernels)(c)->act_backward[act](gz + s.lo, NULL, y + s.lo, gz + s.lo, s.hi - s.lo, p, false);
+    }
+    pn_member_barrier(m);
+}
+
+/* gb, its columns shared in strips */
+static void R_(bias_gradient)(const pn_call *c, pn_member *m, const sizes *s) {
+    const real *gz = c->gout[0].data;
+    real *gb = c->gin[2].data;
+    int64_t lo, hi;
+    pn_member_share(m, s->out, STRIP, &lo, &hi);
+    if (lo < hi) R_(pn_call_kernels)(c)->column_sums(gb + lo, gz + lo, s->rows, hi - lo, s->out, c->gin_add[2]);
+}
+
+static void R_(backward)(const pn_call *c, pn_member *m) {
+    const sizes s = read_sizes(c);
+    const real *x = c->in[0].data, *w = c->in[1].data, *gz = c->gout[0].data;
+    if (c->attrs[0].i >= 0) R_(through_activation)(c, m);
+    /* Input gradient and weight gradient read the same gz: side by side while it is in cache. */
+    R_(pn_gemm_call) g[2] = {{.s = input_shape(&s), .a = gz, .b = w}, {.s = weight_shape(&s), .a = gz, .b = x}};
+    const bool same = c->gin[0].data == c->gin[1].data; /* x is also the weight: first one, then the other */
+    const int together = c->gin[0].data && c->gin[1].data && !same ? 2 : 1;
+    for (int i = 0; i < 2; i++) {
+        if (!c->gin[i].data) continue;
+        if (same && i == 1) pn_member_barrier(m);
+        g[i].c = c->gin[i].data;
+        g[i].add = c->gin_add[i];
+        g[i].act = -1;
+        const int64_t blocks = R_(pn_call_kernels)(c)->gemm.blocks(&g[i].s);
+        int64_t lo, hi;
+        pn_product_share(m, blocks, together == 2 ? i : 0, together, &lo, &hi);
+        R_(pn_product_run)(c, m, &g[i], blocks, lo, hi);
+    }
+    if (c->n_in > 2 && c->gin[2].data) R_(bias_gradient)(c, m, &s);
+}
+
+/* One block of the weight: rows [r, r + rows), columns [k, k + cols). */
+static void R_(update_block)(const pn_call *c, pn_member *m, const sizes *s, const tiles *t, int64_t block, pn_update rule, const pn_hyper *h,
+                             void *const state[3]) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const int64_t row = block / t->across * t->rows, col = block % t->across * t->cols;
+    const pn_gemm_shape shape = block_shape(s, t, row, col);
+    real *gradient = m->scratch, *w = (real *)c->in[1].data + row * s->in + col, *arrays[3];
+    for (int i = 0; i < 3; i++) arrays[i] = state[i] ? (real *)state[i] + row * s->in + col : NULL;
+    const R_(pn_gemm_call) g = {.s = shape, .a = (const real *)c->gout[0].data + row, .b = (const real *)c->in[0].data + col, .c = gradient, .act = -1};
+    k->gemm.run(&g, 0, k->gemm.blocks(&g.s), gradient + t->room);
+    if (shape.n == s->in) { /* whole rows lie one behind the other */
+        k->update[rule](w, gradient, arrays[0], arrays[1], arrays[2], shape.m * shape.n, h);
+        return;
+    }
+    for (int64_t r = 0; r < shape.m; r++) {
+        const int64_t at = r * s->in;
+        k->update[rule](w + at, gradient + r * shape.ldc, arrays[0] ? arrays[0] + at : NULL, arrays[1] ? arrays[1] + at : NULL,
+                        arrays[2] ? arrays[2] + at : NULL, shape.n, h);
+    }
+}
+
+static void R_(update)(const pn_call *c, pn_member *m, pn_update rule, const pn_hyper *h, void *const state[3]) {
+    const sizes s = read_sizes(c);
+    const tiles t = cut_weight(c->kernels, s.out, s.in);
+    int64_t lo, hi;
+    pn_member_range(m, t.down * t.across, &lo, &hi);
+    for (int64_t block = lo; block < hi; block++) R_(update_block)(c, m, &s, &t, block, rule, h, state);
+}
+
+#else
+#include "ops/linear.h"
+#include "ops/product.h"
+
+#define STRIP 64 /* columns of the bias gradient that stay together */
+
+/* x is (rows, in), the weight (out, in), y (rows, out) */
+typedef struct sizes {
+    int64_t rows, in, out;
+} sizes;
+static inline sizes read_sizes(const pn_call *c) {
+    const pn_shape *x = &c->in[0].shape, *w = &c->in[1].shape;
+    return (sizes){.rows = pn_shape_count(x, 0, x->rank - 1), .in = w->dim[1], .out = w->dim[0]};
+}
+
+/* The activation's parameters; the second is the first when left at "none", as in activations.c. */
+static inline const double *read_params(const pn_call *c, double p[2]) {
+    p[0] = c->attrs[1].f;
+    p[1] = isnan(c->attrs[2].f) ? p[0] : c->attrs[2].f;
+    return p;
+}
+
+static inline pn_gemm_shape forward_shape(const sizes *s) {
+    return (pn_gemm_shape){.m = s->rows, .n = s->out, .k = s->in, .tb = true, .lda = s->in, .ldb = s->in, .ldc = s->out};
+}
+static inline pn_gemm_shape input_shape(const sizes *s) { /* gx = gz W */
+    return (pn_gemm_shape){.m = s->rows, .n = s->in, .k = s->out, .lda = s->out, .ldb = s->in, .ldc = s->in};
+}
+static inline pn_gemm_shape weight_shape(const sizes *s) { /* gW = gz^T x */
+    return (pn_gemm_shape){.m = s->out, .n = s->in, .k = s->rows, .ta = true, .lda = s->out, .ldb = s->in, .ldc = s->in};
+}
+
+/* The weight cut into blocks for its fused update. */
+typedef struct tiles {
+    int64_t rows, cols;   /* of a block; the last ones may be smaller */
+    int64_t down, across; /* blocks */
+    int64_t room;         /* elements of the largest block, in whole cache lines */
+} tiles;
+
+/* Whole register tiles high (14 rows with AVX-512, 12 serve the others), about 32 KiB to 64 KiB large: by shape and instruction set alone. */
+static tiles cut_weight(const pn_kernels *k, int64_t out, int64_t in) {
+    const int64_t unit = k->isa == PN_ISA_AVX512 ? 14 : 12, cols = in < 1024 ? in : 1024;
+    int64_t rows = unit * (cols ? 8192 / (unit * cols) : 1);
+    if (rows < unit) rows = unit;
+    if (rows > out) rows = out;
+    const bool some = rows > 0 && cols > 0;
+    return (tiles){.rows = rows,
+                   .cols = cols,
+                   .down = some ? pn_blocks_of(out, rows) : 0,
+                   .across = some ? pn_blocks_of(in, cols) : 0,
+                   .room = (rows * cols + 15) / 16 * 16};
+}
+
+/* gW of a block, into a buffer of its own */
+static pn_gemm_shape block_shape(const sizes *s, const tiles *t, int64_t row, int64_t col) {
+    pn_gemm_shape shape = weight_shape(s);
+    shape.m = s->out - row < t->rows ? s->out - row : t->rows;
+    shape.n = s->in - col < t->cols ? s->in - col : t->cols;
+    shape.ldc = shape.n;
+    return shape;
+}
+
+#define PN_REAL_FILE "ops/linear.c"
+#include "base/real.h"
+
+void pn_linear_update(const pn_call *c, pn_member *m, pn_update rule, const pn_hyper *h, void *const state[3]) {
+    (c->in[1].shape.dtype == PN_F32 ? update_f : update_d)(c, m, rule, h, state);
+}
+
+size_t pn_linear_update_scratch(const pn_kernels *k, const pn_shape *x, const pn_shape *weight) {
+    const sizes s = {.rows = pn_shape_count(x, 0, x->rank - 1), .in = weight->dim[1], .out = weight->dim[0]};
+    const tiles t = cut_weight(k, s.out, s.in);
+    size_t most = 0;
+    if (t.down * t.across == 0) return 0;
+    /* Blocks come in at most four sizes: inner ones, and those at the two edges. */
+    for (int edge = 0; edge < 4; edge++) {
+        const pn_gemm_shape shape = block_shape(&s, &t, edge & 1 ? (t.down - 1) * t.rows : 0, edge & 2 ? (t.across - 1) * t.cols : 0);
+        const size_t bytes = pn_product_scratch(k, weight->dtype, &shape);
+        most = bytes > most ? bytes : most;
+    }
+    return most + (size_t)t.room * pn_dtype_bytes(weight->dtype);
+}
+
+static pn_status infer(pn_infer *q) {
+    const pn_shape *x = &q->in[0], *w = &q->in[1];
+    char text[256];
+    if (w->rank != 2) return pn_fail_shape(q, "weight", 1, "(out, in)");
+    if (x->rank < 1 || x->dim[x->rank - 1] != w->dim[1]) {
+        return pn_fail(q->error, PN_E_VALUE, "x has shape %s, expected (*, %lld)", pn_shape_text(x, text), (long long)w->dim[1]);
+    }
+    if (q->n_in > 2 && (q->in[2].rank != 1 || q->in[2].dim[0] != w->dim[0])) {
+        return pn_fail(q->error, PN_E_VALUE, "bias has shape %s, expected (%lld,)", pn_shape_text(&q->in[2], text), (long long)w->dim[0]);
+    }
+    q->out[0] = *x;
+    q->out[0].dim[x->rank - 1] = w->dim[0];
+    const sizes s = {.rows = pn_shape_count(x, 0, x->rank - 1), .in = w->dim[1], .out = w->dim[0]};
+    const pn_gemm_shape shapes[3] = {forward_shape(&s), input_shape(&s), weight_shape(&s)};
+    for (int i = 0; i < 3; i++) {
+        const size_t bytes = pn_product_scratch(q->kernels, x->dtype, &shapes[i]);
+        q->member_scratch = bytes > q->member_scratch ? bytes : q->member_scratch;
+    }
+    q->flops = 2.0 * (double)s.rows * (double)s.in * (double)s.out;
+    return PN_OK;
+}
+
+/* Set by plans only. activation: a pn_act, -1 for none; p0, p1: its parameters. */
+static const pn_field fields[] = {{"activation", PN_INT, NULL, "-1"}, {"p0", PN_FLOAT, NULL, "0"}, {"p1", PN_FLOAT, NULL, "0"}, {0}};
+
+const pn_op pn_op_linear = {
+    .name = "linear",
+    .formula = "y = x W^T + b",
+    .derivative = "gx = gy W, gW = gy^T x, gb = sum of gy over rows",
+    .inputs = "x:r weight:r bias:r?",
+    .n_out = 1,
+    .fields = fields,
+    .infer = infer,
+    .fwd = {forward_f, forward_d},
+    .bwd = {backward_f, backward_d},
+    .needs_in = 3,
+    .needs_out = 1,
+    .file = "ops/linear.c",
+};
+#endif
