@@ -7,10 +7,14 @@
  *   V_of(e)      e as a vector; scalars are broadcast (arithmetic broadcasts by itself: 1 - x * x)
  *   V_load(p) V_store(p, v)                    unaligned
  *   V_load_n(p, n) V_store_n(p, v, n)          only the first n < V_LANES elements are touched; loaded lanes from n on are 0
+ *   V_read(p, left) V_write(p, v, left)        the loop's load and store: all of the vector, or the `left` elements that are still there
+ *   V_read_or(p, left, filler)                 the same, with lanes beyond the end set to filler
  *   V_select(m, a, b) V_keep(m, a) V_not(m)    m ? a : b, m ? a : 0, and the other mask, lane by lane, where m is a comparison
  *   V_any(m)                                   is any lane true?
+ *   V_first(n)                                 the mask of the first n lanes
  *   V_bits(x) V_from_bits(i)                   the same bits as integers, as real
  *   V_abs V_copysign V_sqrt V_min V_max        V_min and V_max give b when a lane of a or b is NaN
+ *   V_minimum V_maximum                        NaN when a or b is
  *   V_to_int(x) V_from_int(i)                  conversion by truncation, and back
  *   V_split(x, parts) V_join(parts)            a V as V_PARTS vectors of double, and back
  *   V_load_wide(p) V_load_wide_n(p, n)         V_WIDE elements of real as one vector of double; n < V_WIDE
@@ -40,6 +44,10 @@
 #define V_store(p, v) R_(pn_store)(p, v)
 #define V_load_n(p, n) R_(pn_load_n)(p, n)
 #define V_store_n(p, v, n) R_(pn_store_n)(p, v, n)
+#define V_read(p, left) ((left) >= V_LANES ? V_load(p) : V_load_n(p, (int)(left)))
+#define V_write(p, v, left) ((left) >= V_LANES ? V_store(p, v) : V_store_n(p, v, (int)(left)))
+#define V_read_or(p, left, filler) ((left) >= V_LANES ? V_load(p) : V_select(V_first(left), V_load_n(p, (int)(left)), filler))
+#define V_first(n) (R_(pn_iota)() < (VI_element)(n))
 #define V_load_wide(p) R_(pn_load_wide)(p)
 #define V_load_wide_n(p, n) R_(pn_load_wide_n)(p, n)
 #define V_store_wide(p, d) R_(pn_store_wide)(p, d)
@@ -54,6 +62,8 @@
 #define V_sqrt(x) R_(pn_sqrt)(x)
 #define V_min(a, b) V_select((a) < (b), a, b)
 #define V_max(a, b) V_select((a) > (b), a, b)
+#define V_minimum(a, b) V_select(((a) < (b)) | ((a) != (a)), a, b)
+#define V_maximum(a, b) V_select(((a) > (b)) | ((a) != (a)), a, b)
 #define V_split(x, parts) R_(pn_split)(x, parts)
 #define V_join(parts) R_(pn_join)(parts)
 #define V_SIGN ((VI){0} + (VI_element)((VU_element)1 << (8 * sizeof(real) - 1))) /* the sign bit of every lane */
@@ -160,6 +170,12 @@ PN_INLINE V R_(pn_from_bits)(VI i) {
 PN_INLINE V R_(pn_select)(VI m, V a, V b) { return m ? a : b; }
 PN_INLINE V R_(pn_keep)(VI m, V a) { return m ? a : 0; }
 #endif
+PN_INLINE VI R_(pn_iota)(void) { /* 0, 1, 2, ... */
+    static const VI_element lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    VI i;
+    memcpy(&i, lane, sizeof i);
+    return i;
+}
 PN_INLINE bool R_(pn_any)(VI m) {
     int64_t part[(sizeof m + 7) / 8] = {0}, any = 0;
     memcpy(part, &m, sizeof m);
