@@ -56,19 +56,13 @@ def load(name: str, seed: int = 0) -> Data:
 def _named(name: str, seed: int) -> Data:
     from pyneuro import datasets
 
+    figures = [str(k) for k in range(10)]
     if name == "digits":
-        x, y = datasets.digits()
-        names, image, title = [str(k) for k in range(10)], (8, 8), "handwritten digits, 8 x 8 (UCI)"
-        x = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
-        train, test = split(len(x), seed)
-        return Data(x[train], y[train], x[test], y[test], names, image, title)
-    load_set = datasets.mnist if name == "mnist" else datasets.fashion_mnist
-    (x, y), (xt, yt) = load_set()
-    names = [str(k) for k in range(10)]
-    if name == "fashion-mnist":
-        names = ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
-    x, xt = (np.asarray(a, dtype=np.float32).reshape(len(a), -1) for a in (x, xt))
-    return Data(x, np.asarray(y, np.int64), xt, np.asarray(yt, np.int64), names, (28, 28), name)
+        return Data(*datasets.digits(test_size=TEST_SHARE, seed=seed), figures, (8, 8), "handwritten digits, 8 x 8")
+    if name == "mnist":
+        return Data(*datasets.mnist(), figures, (28, 28), "MNIST, handwritten digits, 28 x 28")
+    clothes = ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
+    return Data(*datasets.fashion_mnist(), clothes, (28, 28), "Fashion-MNIST, pictures of clothes, 28 x 28")
 
 
 def _file(name: str, seed: int) -> Data:

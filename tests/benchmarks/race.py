@@ -75,10 +75,7 @@ def race(work: MnistWork, number: int, threads: int, xt: np.ndarray, yt: np.ndar
 def run(threads: int, rounds: int) -> bool:
     """Prints both curves and the ratio of the times to the goal (medians over the rounds)."""
     pn.set_num_threads(threads)
-    (x, y), (xt, yt) = datasets.mnist()
-    x = (np.asarray(x).reshape(-1, 784) / np.float32(255)).astype(np.float32)
-    xt = (np.asarray(xt).reshape(-1, 784) / np.float32(255)).astype(np.float32)
-    y, yt = np.asarray(y, np.int64), np.asarray(yt, np.int64)
+    x, y, xt, yt = datasets.mnist()
     work = MnistWork("784-128-10", (784, 128, 10), "relu", "cross_entropy", "adam", 32, len(x), 1, 1e-3)
     object.__setattr__(work, "x", x)
     object.__setattr__(work, "y", y)

@@ -1,8 +1,8 @@
 """Row 1: every allocation fails in turn, and each failure is a MemoryError that changes nothing.
 
 For each public call and k = 1, 2, ... the k-th allocation of the core fails (once, and from there on), until the
-call passes untouched. Then the same with Python's own allocator, where `_testcapi` is there to make it fail. Each run sits in
-a forked child, so that a crash is counted instead of ending the measurement.
+call passes untouched. Then the same with Python's own allocator, where `_testcapi` is there to make it fail. Each run
+sits in a forked child, so that a crash is counted instead of ending the measurement.
 """
 
 from __future__ import annotations
