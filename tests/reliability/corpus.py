@@ -6,6 +6,7 @@ readers, which row 5 measures (branches.py).
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -45,10 +46,8 @@ def packed(header, payload: bytes, sums: bool = True, raw: bytes | None = None) 
     if sums and isinstance(header, dict) and isinstance(header.get("__metadata__"), dict):
         meta = header["__metadata__"]
         meta["sha256"] = hashlib.sha256(payload).hexdigest()
-        try:
+        with contextlib.suppress(KeyError, TypeError):
             meta["header_sha256"] = _files._header_sum({k: v for k, v in header.items() if k != "__metadata__"}, meta)
-        except (KeyError, TypeError):
-            pass
     text = json.dumps(header).encode() if raw is None else raw
     return len(text).to_bytes(8, "little") + text + payload
 

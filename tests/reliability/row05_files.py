@@ -7,6 +7,7 @@ byte. The readers are in Python, so that the coverage of their branches by the s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -15,6 +16,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +133,12 @@ def exhaustive(reader: Reader, step: int, values: int) -> str:
     return json.dumps([count, problems[:3], len(problems)])
 
 
+def read_quietly(reader: Reader, path: str) -> None:
+    """Reads; refusals are fine."""
+    with contextlib.suppress(ValueError, OSError):
+        reader.read(path)
+
+
 def coverage() -> tuple[float, str]:
     """Share of the branches of the readers that the seeds alone take, and the lines that miss one."""
     modules = {module.__file__: module for reader in READERS for module, _ in reader.source}
@@ -141,23 +149,9 @@ def coverage() -> tuple[float, str]:
             for data in reader.seeds():
                 if len(data) < 1 << 20:
                     Path(path).write_bytes(data)
-
-                    def read(reader=reader, path=path):
-                        try:
-                            reader.read(path)
-                        except (ValueError, OSError):
-                            pass
-
-                    seen.run(read)
-            for odd in ("nothing" + reader.ending, ""):  # no such file; a folder
-
-                def read_odd(reader=reader, path=os.path.join(place, odd)):
-                    try:
-                        reader.read(path)
-                    except (ValueError, OSError):
-                        pass
-
-                seen.run(read_odd)
+                    seen.run(partial(read_quietly, reader, path))
+            seen.run(partial(read_quietly, reader, os.path.join(place, "nothing" + reader.ending)))
+            seen.run(partial(read_quietly, reader, place))  # a folder
     taken = possible = 0
     notes = []
     for reader in READERS:
@@ -190,12 +184,12 @@ def measure(size: str) -> list[Figure]:
     for reader in READERS:
         part = min(each, 50_000)
         for number in range(each // part):
-            done = in_fork(lambda r=reader, n=number: fuzz(r, seed + n, part), 3600)
+            done = in_fork(partial(fuzz, reader, seed + number, part), 3600)
             inputs += collect(*done, reader.name)
     changed = 0
     for reader in READERS:
         step, values = pick(size, (7, 2), (1, 4), (1, 256))
-        changed += collect(*in_fork(lambda r=reader: exhaustive(r, step, values), 36000), reader.name)
+        changed += collect(*in_fork(partial(exhaustive, reader, step, values), 36000), reader.name)
     share, missing = coverage()
     return [
         Figure("5-spoilt-files-read", inputs, "files", inputs > 0, f"seed {seed}"),
