@@ -21,9 +21,18 @@ static pn_status node_error(const pn_node *n, pn_error *e) { return pn_error_nam
 /* The derivative needs more than the gradient of the output. */
 static bool reads_values(const pn_node *n) { return n->op->needs_in || n->op->needs_out || n->saved_bytes || n->user; }
 
+/* What a released node kept is complete. */
+static bool has_values(const pn_node *n) {
+    if (n->user || (n->saved_bytes && !n->saved)) return false;
+    for (int i = 0; i < n->n_out; i++) {
+        if (needs_value(n->op->needs_out, i) && !n->out_storage[i]) return false;
+    }
+    return true;
+}
+
 /* Nobody wrote into what the derivative is going to read, and it is still there. */
-static pn_status check_saved(const pn_node *n, pn_error *e) {
-    if (n->released && reads_values(n)) {
+static pn_status check_saved(const pn_node *n, bool again, pn_error *e) {
+    if (n->released && reads_values(n) && !(again && has_values(n))) {
         pn_fail(e, PN_E_RUNTIME,
                 "trying to backward through the graph a second time: the saved values were freed; call backward(retain_graph=True) the first time");
         return node_error(n, e);
@@ -216,7 +225,7 @@ static pn_status propagate_node(pn_sweep *s, pn_node *n, pn_error *e) {
         reached |= slot->grad != NULL;
     }
     if (!reached) return PN_OK;
-    if (check_saved(n, e)) return e->status;
+    if (check_saved(n, s->again, e)) return e->status;
     pn_status status;
     if (n->op->flags & PN_VIEW) {
         status = propagate_view(s, n, e);
@@ -311,6 +320,8 @@ static void drop_hooks(const pn_sweep *s, const pn_node *n) {
     }
 }
 
+#define KEPT_ANYWAY 4096 /* bytes: a drawing after backward wants the gradients of the small graphs that are drawn */
+
 /* Without retain the values kept for backward go. */
 static void let_go(pn_sweep *s) {
     for (int64_t i = 0; i < s->n_nodes; i++) {
@@ -319,9 +330,12 @@ static void let_go(pn_sweep *s) {
         n->released = true;
         if (reads_values(n)) drop_hooks(s, n);
         if (n->user) n->user->let_go(n->user);
-        pn_free(n->saved);
-        n->saved = NULL;
+        if (n->saved_bytes > KEPT_ANYWAY) {
+            pn_free(n->saved);
+            n->saved = NULL;
+        }
         for (int k = 0; k < n->n_out; k++) {
+            if (n->out_storage[k] && n->out_storage[k]->bytes <= KEPT_ANYWAY) continue;
             pn_storage_unref(n->out_storage[k]);
             n->out_storage[k] = NULL;
         }
@@ -330,7 +344,7 @@ static void let_go(pn_sweep *s) {
 
 pn_status pn_backward(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, bool retain, pn_error *e) {
     pn_sweep s;
-    pn_sweep_open(&s, ctx, false);
+    pn_sweep_open(&s, ctx, false, false);
     pn_tensor_ref(root);
     pn_status status = pn_sweep_discover(&s, root, 0, NULL, e);
     if (!status) status = seed(&s, root, gradient, e);
@@ -345,9 +359,10 @@ pn_status pn_backward(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, boo
     return status;
 }
 
-pn_status pn_gradients(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, int n, pn_tensor *const *wrt, pn_tensor **grads, bool retain, pn_error *e) {
+pn_status pn_gradients(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, int n, pn_tensor *const *wrt, pn_tensor **grads, bool retain, bool again,
+                       pn_error *e) {
     pn_sweep s;
-    pn_sweep_open(&s, ctx, true);
+    pn_sweep_open(&s, ctx, true, again);
     pn_tensor_ref(root);
     pn_status status = pn_sweep_discover(&s, root, n, wrt, e);
     if (!status) status = seed(&s, root, gradient, e);

@@ -138,8 +138,10 @@ pn_status pn_apply(pn_context *ctx, const pn_op *op, const pn_value *attrs, int 
 
 /* d root / d leaves into .grad (accumulating, as PyTorch). gradient NULL: root must have one element. retain: keep saved values for another sweep. */
 pn_status pn_backward(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, bool retain, pn_error *e);
-/* The same without touching .grad: gradients of root with respect to the given tensors (NULL where unreachable), new references. */
-pn_status pn_gradients(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, int n, pn_tensor *const *wrt, pn_tensor **grads, bool retain, pn_error *e);
+/* The same without touching .grad: gradients of root with respect to the given tensors (NULL where unreachable), new references. again: also through
+ * nodes whose values were let go, as far as they are small and still there: for drawings. */
+pn_status pn_gradients(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, int n, pn_tensor *const *wrt, pn_tensor **grads, bool retain, bool again,
+                       pn_error *e);
 
 /* ---- recordings ---- */
 struct pn_recording {

@@ -4,9 +4,10 @@
 
 #include "base/alloc.h"
 
-void pn_sweep_open(pn_sweep *s, pn_context *ctx, bool chosen) {
+void pn_sweep_open(pn_sweep *s, pn_context *ctx, bool chosen, bool again) {
     s->ctx = ctx;
     s->chosen = chosen;
+    s->again = again;
     s->nodes = s->few_nodes;
     s->slots = s->few_slots;
     s->table = s->few_table;

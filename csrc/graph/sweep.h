@@ -15,6 +15,7 @@ typedef struct pn_slot {
 
 typedef struct pn_sweep {
     pn_context *ctx;
+    bool again;          /* released nodes are welcome while what they need is still there */
     bool chosen;     /* only the gradients asked for, not those of all leaves */
     pn_node **nodes; /* (n_nodes) latest first */
     int64_t n_nodes, node_capacity;
@@ -28,7 +29,7 @@ typedef struct pn_sweep {
     int64_t few_table[PN_SWEEP_FEW];
 } pn_sweep;
 
-void pn_sweep_open(pn_sweep *s, pn_context *ctx, bool chosen);
+void pn_sweep_open(pn_sweep *s, pn_context *ctx, bool chosen, bool again);
 /* Lists all nodes behind root and gives slots. With chosen: leaves have slots only when in wrt (n). */
 pn_status pn_sweep_discover(pn_sweep *s, pn_tensor *root, int n, pn_tensor *const *wrt, pn_error *e);
 /* Slot of t, NULL when it gets no gradient. Valid until the next discover. */
