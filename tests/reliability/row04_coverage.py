@@ -89,8 +89,8 @@ def gcov(objects: Path) -> tuple[float, float]:
                 lines, lines_run = lines + int(found[2]), lines_run + float(found[1]) * int(found[2]) / 100
             found = re.search(r"Branches executed:[\d.]+% of (\d+)\nTaken at least once:([\d.]+)%", block)
             if found:
-                branches, branches_run = branches + int(found[1]), branches_run + float(found[2]) * int(found[1]) /
-                100
+                branches, taken = branches + int(found[1]), float(found[2]) * int(found[1]) / 100
+                branches_run += taken
     return 100 * lines_run / max(1, lines), 100 * branches_run / max(1, branches)
 
 
