@@ -13,6 +13,7 @@ other reader of that format can open them. What this module adds are rules:
 Nothing here runs code from a file: no pickle, no eval, no import by a name that a file gives.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -68,10 +69,8 @@ def replace_file(path, chunks):
 
 
 def _remove(path):
-    try:
+    with contextlib.suppress(OSError):
         os.unlink(path)
-    except OSError:
-        pass
 
 
 def _sync_folder(folder):
@@ -81,9 +80,8 @@ def _sync_folder(folder):
     except OSError:
         return
     try:
-        os.fsync(handle)
-    except OSError:
-        pass
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
     finally:
         os.close(handle)
 

@@ -2,6 +2,7 @@
 
 import operator
 import os
+from contextlib import suppress
 
 # Spellings of other libraries that mean something else here, or belong elsewhere: argument -> advice. `{name}` is the
 # layer. Spellings that mean the same are simply accepted by the layer itself.
@@ -117,20 +118,12 @@ def memory(name, what, shape, dtype):
 def _memory_limit():
     """Bytes that this process may still hope for: available memory, lowered by the limit of a container."""
     limits = [1 << 62]
-    try:
+    with suppress(AttributeError, OSError, ValueError):
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, ValueError):
-        pass
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = dict(line.split(":", 1) for line in file)
+    with suppress(OSError, KeyError, ValueError), open("/proc/meminfo", encoding="ascii") as file:
+        fields = dict(line.split(":", 1) for line in file)
         limits.append(int(fields["MemAvailable"].split()[0]) * 1024)
-    except (OSError, KeyError, ValueError):
-        pass
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            with open(path, encoding="ascii") as file:
-                limits.append(int(file.read()))
-        except (OSError, ValueError):
-            pass
+        with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            limits.append(int(file.read()))
     return min(limits)
