@@ -1,8 +1,18 @@
 /* The kernels of one instruction set: an isa_*.c file sets PN_VECTOR_BYTES and PN_ISA_FILL and includes this file, which reads every template for
  * float and double and defines the function that fills the level's table. Templates define static functions R_(name) only. */
+#include "kernels/angle.h"
 #include "kernels/isa.h"
 #include "kernels/vector.h"
 
+#include "kernels/gemm_impl.h" /* its sizes; the typed part is read below */
+#include "kernels/philox.h"
+
+#define PN_REAL_FILE "kernels/vmath.h"
+#include "base/real.h"
+#define PN_REAL_FILE "kernels/vmath_trig.h"
+#include "base/real.h"
+#define PN_REAL_FILE "kernels/vmath_pow.h"
+#include "base/real.h"
 #define PN_REAL_FILE "kernels/isa_table.h"
 #include "base/real.h"
 

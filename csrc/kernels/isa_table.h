@@ -1,8 +1,44 @@
 /* Reads the templates for one real type and collects what they define in the type's table. Order matters: later templates use earlier ones. */
+#include "kernels/vmath_wide.h"
+#include "kernels/act_impl.h"
+#include "kernels/elementwise_impl.h"
+#include "kernels/reduce_impl.h"
+#include "kernels/softmax_impl.h"
+#include "kernels/dropout_impl.h"
+#include "kernels/update_impl.h"
 #include "kernels/gemm_impl.h" /* R_(pn_gemm_table) */
 #include "kernels/probe.h"
 
 static void R_(fill)(R_(pn_kernels) *t) {
-    t->gemm = R_(pn_gemm_table);
-    t->probe = R_(pn_probe);
+#define BINARY(name) [PN_BIN_##name] = R_(binary_##name)
+    *t = (R_(pn_kernels)){
+        .binary = {BINARY(add), BINARY(sub), BINARY(mul), BINARY(div), BINARY(pow), BINARY(maximum), BINARY(minimum), BINARY(eq), BINARY(ne), BINARY(lt),
+                   BINARY(le), BINARY(gt), BINARY(ge)},
+        .fill = R_(fill_value),
+        .accumulate = R_(accumulate),
+        .scale = R_(scale),
+        .mul_add = R_(mul_add),
+        .add_bias = R_(add_bias),
+        .clip = R_(clip),
+        .sum = R_(sum),
+        .dot = R_(dot),
+        .sum_squares = R_(sum_squares),
+        .max = R_(max),
+        .abs_max = R_(abs_max),
+        .column_sums = R_(column_sums),
+        .softmax = R_(softmax),
+        .log_softmax = R_(log_softmax),
+        .log_sum_exp = R_(log_sum_exp),
+        .softmax_backward = R_(softmax_backward),
+        .log_softmax_backward = R_(log_softmax_backward),
+        .dropout = R_(dropout),
+        .transpose = R_(transpose),
+        .gemm = R_(pn_gemm_table),
+        .probe = R_(pn_probe),
+    };
+#undef BINARY
+    memcpy(t->act_forward, R_(act_forward), sizeof t->act_forward);
+    memcpy(t->act_backward, R_(act_backward), sizeof t->act_backward);
+    memcpy(t->update, R_(updates), sizeof t->update);
+    R_(gemm_set_acts)(t->act_forward);
 }

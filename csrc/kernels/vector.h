@@ -125,7 +125,8 @@ static const VI_element R_(pn_tail_mask)[2 * 32 / sizeof(real)] = {
 #if PN_DOUBLE
     -1, -1, -1, -1
 #else
-    -1, -1, -1, -1, -1, -1, -1, -1
+    -1, -1, -1, -1, -1,
+    -1, -1, -1
 #endif
 };
 PN_INLINE __m256i R_(pn_first)(int n) { return _mm256_loadu_si256((const __m256i *)(R_(pn_tail_mask) + V_LANES - n)); }
@@ -142,12 +143,12 @@ PN_INLINE V R_(pn_load_n)(const real *p, int n) {
     _Pragma("GCC unroll 4") for (int i = 0; i < V_LANES - 1; i++) if (i < n) v[i] = p[i];
     return v;
 }
-PN_INLINE void R_(pn_store_n)(real *p, V v, int n) {
-    _Pragma("GCC unroll 4") for (int i = 0; i < V_LANES - 1; i++) if (i < n) p[i] = v[i];
-}
+PN_INLINE void R_(pn_store_n)(real *p, V v, int n) { _Pragma("GCC unroll 4") for (int i = 0; i < V_LANES - 1; i++) if (i < n) p[i] = v[i]; }
 #else /* one lane: there is no tail */
 PN_INLINE V R_(pn_load_n)(const real *p, int n) { return n ? *p : 0; }
-PN_INLINE void R_(pn_store_n)(real *p, V v, int n) { if (n) *p = v; }
+PN_INLINE void R_(pn_store_n)(real *p, V v, int n) {
+    if (n) *p = v;
+}
 #endif
 
 /* --- bits and masks */
@@ -217,7 +218,9 @@ PN_INLINE V R_(pn_join)(const pn_vec_d *parts) { return (real)parts[0]; }
 PN_INLINE pn_vec_d R_(pn_load_wide)(const real *p) { return *p; }
 PN_INLINE pn_vec_d R_(pn_load_wide_n)(const real *p, int n) { return n ? *p : 0; }
 PN_INLINE void R_(pn_store_wide)(real *p, pn_vec_d d) { *p = (real)d; }
-PN_INLINE void R_(pn_store_wide_n)(real *p, pn_vec_d d, int n) { if (n) *p = (real)d; }
+PN_INLINE void R_(pn_store_wide_n)(real *p, pn_vec_d d, int n) {
+    if (n) *p = (real)d;
+}
 #else
 PN_INLINE void R_(pn_split)(V x, pn_vec_d *parts) {
     pn_half_f half[2];

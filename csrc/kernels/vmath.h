@@ -195,9 +195,7 @@ PN_INLINE V R_(pn_silu_derivative)(V x) {
     const V s = V_sigmoid(x);
     return s * (1 + x * (1 - s));
 }
-PN_INLINE V R_(pn_gelu_tanh)(V x) {
-    return R_(times_sigmoid)(V_select(x < EXP_MIN, EXP_MIN, x), C(1.5957691216057307118) * (x + C(0.044715) * x * x * x));
-}
+PN_INLINE V R_(pn_gelu_tanh)(V x) { return R_(times_sigmoid)(V_select(x < EXP_MIN, EXP_MIN, x), C(1.5957691216057307118) * (x + C(0.044715) * x * x * x)); }
 PN_INLINE V R_(pn_gelu_tanh_derivative)(V x) { /* constant where |x| > 30; there x^3 might overflow */
     x = V_select(V_abs(x) > 30, V_copysign(V_of(30), x), x);
     const V x2 = x * x, s = V_sigmoid(C(1.5957691216057307118) * (x + C(0.044715) * x * x2));

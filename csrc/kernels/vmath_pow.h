@@ -26,8 +26,8 @@ PN_INLINE V upper(V x) { return V_from_bits(V_bits(x) & ~(VI_element)0xFFFFFFFF)
 
 /* log2(x) = *high + *low, x > 0; high has 21 bits. x = 2^n (1 or 1.5) (1 + s) / (1 - s). */
 PN_INLINE void log2_parts(V x, V *high, V *low) {
-    static const double terms[] = {5.99999999999994648725e-01, 4.28571428578550184252e-01, 3.33333329818377432918e-01, 2.72728123808534006489e-01,
-                                   2.30660745775561754067e-01, 2.06975017800338417784e-01};
+    static const double terms[] = {5.99999999999994648725e-01, 4.28571428578550184252e-01, 3.33333329818377432918e-01,
+                                   2.72728123808534006489e-01, 2.30660745775561754067e-01, 2.06975017800338417784e-01};
     const VI tiny = (VI)(x < SMALLEST_NORMAL);
     const VI all = V_bits(V_select(tiny, x * 0x1p54, x));
     const VI fraction = all & 0xFFFFFFFFFFFFF;
@@ -46,7 +46,7 @@ PN_INLINE void log2_parts(V x, V *high, V *low) {
     const V three = upper(3 + square + rest), three_low = rest - ((three - 3) - square);
     const V w = s_high * three, w_low = s_low * three + three_low * s;
     const V p = upper(w + w_low), p_low = w_low - (p - w);
-    const V z = 9.61796700954437255859e-01 * p;                                                   /* 2 / (3 ln 2), 21 bits */
+    const V z = 9.61796700954437255859e-01 * p; /* 2 / (3 ln 2), 21 bits */
     const V z_low = -7.02846165095275826516e-09 * p + p_low * 9.61796693925975554329e-01 + V_keep(middle, 1.35003920212974897128e-08);
     const V base_log = V_keep(middle, 5.84962487220764160156e-01); /* log2(1.5), 21 bits */
     *high = upper(((z + z_low) + base_log) + n);

@@ -1,0 +1,86 @@
+/* Elementwise kernels that are no activations. Every loop does all its elements with the same vector code; V_read and V_write mind the end. */
+
+/* out[i] = a[i sa] op b[i sb], strides 0 or 1 */
+#define BINARY(name, expression)                                                                                                                               \
+    static void R_(binary_##name)(real * out, const real *a_from, int sa, const real *b_from, int sb, int64_t n) {                                             \
+        if (n <= 0) return;                                                                                                                                    \
+        const V a_all = V_of(*a_from), b_all = V_of(*b_from);                                                                                                  \
+        for (int64_t i = 0; i < n; i += V_LANES) {                                                                                                             \
+            const V a = sa ? V_read(a_from + i, n - i) : a_all, b = sb ? V_read(b_from + i, n - i) : b_all;                                                    \
+            V_write(out + i, (expression), n - i);                                                                                                             \
+        }                                                                                                                                                      \
+    }
+BINARY(add, a + b)
+BINARY(sub, a - b)
+BINARY(mul, a *b)
+BINARY(div, a / b)
+BINARY(maximum, V_maximum(a, b))
+BINARY(minimum, V_minimum(a, b))
+BINARY(eq, V_keep(a == b, 1))
+BINARY(ne, V_keep(a != b, 1))
+BINARY(lt, V_keep(a < b, 1))
+BINARY(le, V_keep(a <= b, 1))
+BINARY(gt, V_keep(a > b, 1))
+BINARY(ge, V_keep(a >= b, 1))
+BINARY(pow_general, V_pow(a, b))
+#undef BINARY
+/* A common exponent of 2 is one exact multiplication, as in PyTorch. */
+static void R_(binary_pow)(real *out, const real *a, int sa, const real *b, int sb, int64_t n) {
+    if (n > 0 && !sb && *b == 2)
+        R_(binary_mul)(out, a, sa, a, sa, n);
+    else
+        R_(binary_pow_general)(out, a, sa, b, sb, n);
+}
+
+static void R_(fill_value)(real *y, real value, int64_t n) {
+    const V v = V_of(value);
+    for (int64_t i = 0; i < n; i += V_LANES) V_write(y + i, v, n - i);
+}
+
+static void R_(accumulate)(real *y, const real *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += V_LANES) V_write(y + i, V_read(y + i, n - i) + V_read(x + i, n - i), n - i);
+}
+
+static void R_(scale)(real *y, const real *x, real a, int64_t n, bool add) {
+    for (int64_t i = 0; i < n; i += V_LANES) {
+        V v = V_read(x + i, n - i) * a;
+        if (add) v += V_read(y + i, n - i);
+        V_write(y + i, v, n - i);
+    }
+}
+
+static void R_(mul_add)(real *y, const real *a, const real *b, int64_t n, bool add) {
+    for (int64_t i = 0; i < n; i += V_LANES) {
+        V v = V_read(a + i, n - i) * V_read(b + i, n - i);
+        if (add) v += V_read(y + i, n - i);
+        V_write(y + i, v, n - i);
+    }
+}
+
+/* y[rows, cols] += bias[cols] */
+static void R_(add_bias)(real *y, const real *bias, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; r++) R_(accumulate)(y + r * cols, bias, cols);
+}
+
+static void R_(clip)(real *y, const real *x, double lo, double hi, int64_t n) {
+    const V least = V_of((real)lo), most = V_of((real)hi);
+    for (int64_t i = 0; i < n; i += V_LANES) {
+        V v = V_read(x + i, n - i);
+        v = V_select(v < least, least, v);
+        V_write(y + i, V_select(v > most, most, v), n - i);
+    }
+}
+
+/* y[c, r] = x[r, c] by tiles that stay in the first cache; a tile's column is one line of y. */
+static void R_(transpose)(real *y, const real *x, int64_t rows, int64_t cols, int64_t ldx, int64_t ldy) {
+    enum { TILE = 16 };
+    for (int64_t r0 = 0; r0 < rows; r0 += TILE) {
+        const int64_t r1 = r0 + TILE < rows ? r0 + TILE : rows;
+        for (int64_t c0 = 0; c0 < cols; c0 += TILE) {
+            const int64_t c1 = c0 + TILE < cols ? c0 + TILE : cols;
+            for (int64_t c = c0; c < c1; c++) {
+                for (int64_t r = r0; r < r1; r++) y[c * ldy + r] = x[r * ldx + c];
+            }
+        }
+    }
+}
