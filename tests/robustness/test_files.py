@@ -45,7 +45,8 @@ NETS = {
     "every layer": lambda: nn.Sequential(
         nn.Rescaling(1 / 255, offset=-0.5), nn.Embedding(7, 3), nn.Flatten(), nn.Linear(12, 5, bias=False),
         nn.Identity(), nn.Sigmoid(), nn.Tanh(), nn.Softsign(), nn.SELU(), nn.SiLU(), nn.LogSigmoid(),
-        nn.Step(at_zero=1), nn.ReLU(relu_grad_at_zero=1), nn.LeakyReLU(0.2), nn.LeakyReLU(0.2, relu_grad_at_zero=1), nn.ELU(0.5),
+        nn.Step(at_zero=1), nn.ReLU(relu_grad_at_zero=1), nn.LeakyReLU(0.2),
+        nn.LeakyReLU(0.2, relu_grad_at_zero=1), nn.ELU(0.5),
         nn.Hardtanh(-2, 3), nn.GELU("tanh"), nn.Softplus(2), nn.PReLU(5), nn.Softmax(1), nn.LogSoftmax(stable=False),
         nn.Dropout(keep=0.8),
     ),
