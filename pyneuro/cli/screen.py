@@ -108,9 +108,9 @@ def confusion(true: np.ndarray, found: np.ndarray, names: list[str]) -> list[str
 
     Example:
         >>> print("\\n".join(confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["no", "yes"])))
-             no yes
-          no  1   1
-         yes  .   1
+               no yes
+          no    1   1
+         yes    .   1
     """
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (true, found), 1)
