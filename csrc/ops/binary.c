@@ -73,17 +73,17 @@ static void R_(div_gradient)(const R_(piece) *p, int i) {
 
 /* b a^(b-1), and 0 where b is 0. a^b ln(a), and 0 where a is 0 and b >= 0: there y does not move with b. */
 static void R_(pow_factor)(real *t, const R_(pn_kernels) *k, int i, const real *a, int sa, const real *b, int sb, int64_t n) {
-    real other[CHUNK];
+    const real one = 1;
+    real other[CHUNK]; /* b - 1, or ln(a) */
     if (i == 0) {
-        for (int64_t j = 0; j < n; j++) other[j] = b[j * sb] - 1;
+        k->binary[PN_BIN_sub](other, b, sb, &one, 0, n);
         k->binary[PN_BIN_pow](t, a, sa, other, 1, n);
         for (int64_t j = 0; j < n; j++) t[j] = b[j * sb] == 0 ? 0 : t[j] * b[j * sb];
         return;
     }
-    for (int64_t j = 0; j < n; j++) other[j] = a[j * sa];
-    k->act_forward[PN_ACT_log](other, other, n, NULL);
+    k->act_forward[PN_ACT_log](other, a, sa ? n : 1, NULL);
     k->binary[PN_BIN_pow](t, a, sa, b, sb, n);
-    for (int64_t j = 0; j < n; j++) t[j] = a[j * sa] == 0 && b[j * sb] >= 0 ? 0 : t[j] * other[j];
+    for (int64_t j = 0; j < n; j++) t[j] = a[j * sa] == 0 && b[j * sb] >= 0 ? 0 : t[j] * other[j * sa];
 }
 static void R_(pow_gradient)(const R_(piece) *p, int i) { R_(multiply)(p, i, R_(pow_factor)); }
 

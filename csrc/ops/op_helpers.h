@@ -99,6 +99,7 @@ static inline pn_status pn_fail_shape(pn_infer *q, const char *name, int i, cons
 static inline pn_status pn_infer_dim(pn_infer *q, const char *name, int i, int64_t dim, int *out) {
     const int rank = q->in[i].rank ? q->in[i].rank : 1;
     char text[256];
+    *out = 0;
     if (dim < -rank || dim >= rank) {
         return pn_fail(q->error, PN_E_INDEX, "dim is %lld, but %s has shape %s: allowed are %d to %d", (long long)dim, name, pn_shape_text(&q->in[i], text),
                        -rank, rank - 1);

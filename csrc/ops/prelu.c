@@ -56,9 +56,13 @@ static void R_(weight_gradient)(const pn_call *c, pn_member *m, const layout *l)
 
 static void R_(backward)(const pn_call *c, pn_member *m) {
     const layout l = read_layout(c);
-    if (c->gin[1].data) R_(weight_gradient)(c, m, &l);
-    if (c->gin[0].data == c->gout[0].data || c->gin[0].data == c->gin[1].data) pn_member_barrier(m); /* gy is overwritten now */
+    const bool same = c->gin[0].data == c->gin[1].data; /* x is also the weight: then inputs come in order */
+    if (c->gin[1].data && !same) R_(weight_gradient)(c, m, &l);
+    if (c->gin[0].data == c->gout[0].data) pn_member_barrier(m); /* gy is overwritten now */
     if (c->gin[0].data) R_(input_gradient)(c, m, &l);
+    if (!c->gin[1].data || !same) return;
+    pn_member_barrier(m);
+    R_(weight_gradient)(c, m, &l);
 }
 
 #else

@@ -1,0 +1,415 @@
+/* Every op but losses, softmax, dropout and metrics: its values and gradients at many shapes (op_driver.h), and what only this op promises. */
+#include "op_driver.h"
+
+#include "ops/linear.h"
+
+static void check_all(const char *name, const char *attrs, int n, const char *const *inputs) {
+    for (int i = 0; i < n; i++) check_op(name, attrs, inputs[i]);
+}
+#define LIST(...)                                                                                                                                              \
+    (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)), (const char *const[]) { __VA_ARGS__ }
+
+/* ---- elementwise ---- */
+
+/* Functions that are defined for positive numbers only. */
+static bool wants_positive(const char *name) { return !strcmp(name, "log") || !strcmp(name, "sqrt") || !strcmp(name, "reciprocal"); }
+
+TEST(ops_activations) {
+    for (int i = 0; i < PN_ACT_COUNT; i++) {
+        const bool positive = wants_positive(pn_acts[i].name);
+        const char *const wide[] = {"()", "1", "7", "3,5", "0,3", "67", "2,9,1,3", "4097", "9001"};
+        const char *const half[] = {"+()", "+1", "+7", "+3,5", "+0,3", "+67", "+2,9,1,3", "+4097", "+9001"};
+        check_all(pn_acts[i].name, "", 9, positive ? half : wide);
+    }
+    check_all("leaky_relu", "slope=0.3", LIST("5", "4,4"));
+    check_all("leaky_relu", "slope=0.3 grad_at_zero=1", LIST("5", "4,4"));
+    check_all("elu", "alpha=2.5", LIST("5", "4,4"));
+    check_all("hardtanh", "min_val=-0.5 max_val=0.7", LIST("5", "4,4"));
+    check_all("relu", "grad_at_zero=1", LIST("5", "4,4"));
+    check_all("clip", "min=-0.5 max=0.75", LIST("()", "1", "9", "0,2", "5,7", "9001"));
+    check_all("clip", "max=0.25", LIST("9"));
+}
+
+TEST(ops_activation_fields) { /* the op has the parameters that the kernel knows */
+    for (int i = 0; i < PN_ACT_COUNT; i++) {
+        const pn_op *op = pn_op_find(pn_acts[i].name);
+        int n = 0;
+        while (op->fields && op->fields[n].name) n++;
+        CHECK(n == pn_acts[i].n_params, "%s", op->name);
+        CHECK((op->needs_in != 0) == pn_acts[i].needs_x && (op->needs_out != 0) == pn_acts[i].needs_y, "%s", op->name);
+    }
+}
+
+TEST(ops_arithmetic) {
+    static const char *const pairs[] = {"();()",    "1;1",        "7;7",       "3,5;3,5",       "();4",    "4;()",     "3,4;4",        "4;3,4",
+                                        "3,1;4",    "3,1;1,4",    "2,1,4;3,1", "2,3,1,5;3,1,1", "0,3;3",   "0,3;1",    "3,0;3,1",      "();0",
+                                        "70,70;70", "70,70;70,1", "9001;9001", "9001;()",       "();9001", "1,9001;1", "2,3,2,3;3,1,3"};
+    static const char *const names[] = {"add", "sub", "mul", "div", "maximum", "minimum"};
+    for (int i = 0; i < 6; i++) check_all(names[i], "", sizeof pairs / sizeof *pairs, pairs);
+    check_all("pow", "", LIST("+();()", "+7;7", "+3,4;4", "+4;3,4", "+3,1;1,4", "+0,3;3", "+70,70;70", "+9001;()", "+();901"));
+}
+
+TEST(ops_comparisons) {
+    static const char *const names[] = {"eq", "ne", "lt", "le", "gt", "ge"};
+    for (int i = 0; i < 6; i++) {
+        check_all(names[i], "", LIST("();()", "s7;s7", "s3,4;s4", "s3,1;s1,4", "0,3;3", "s70,70;s70", "s9001;s()", "i<3 50;i<3 50", "i<3 5,1;i<3 7"));
+    }
+}
+
+TEST(ops_where) {
+    check_all("where", "", LIST("i<2 ();();()", "i<2 7;7;7", "i<2 3,4;4;3,1", "i<2 3,1;1,4;()", "i<2 5;2,5;()", "i<2 0,3;3;1", "i<2 70,70;70;70,70"));
+    check_op("where", "", "i<2 6;i<9 6;i<9 6");
+}
+
+TEST(ops_prelu) { check_all("prelu", "", LIST("();1", "7;1", "3,4;1", "3,4;4", "2,3,5;3", "2,3,4,5;3", "0,3;3", "3,0;1", "40,30,11;30", "9001;1")); }
+
+/* ---- reductions ---- */
+
+TEST(ops_sum_mean) {
+    static const char *const names[] = {"sum", "mean", "logsumexp"};
+    for (int i = 0; i < 3; i++) {
+        check_all(names[i], "", LIST("()", "1", "7", "3,5", "4096", "4097", "70,130", "2,1,3"));
+        check_all(names[i], "dim=0", LIST("7", "3,5", "1,4", "300,70", "2,3,4", "1,1,3", "5,0"));
+        check_all(names[i], "dim=-1", LIST("3,5", "4,1", "70,300", "2,3,4", "9,4100", "0,5"));
+        check_all(names[i], "dim=1 keepdim=True", LIST("3,5", "2,3,4", "2,30,70", "3,5,1,2"));
+        check_all(names[i], "dim=0,2", LIST("2,3,4", "5,1,4,2", "7,30,20,3"));
+        check_all(names[i], "dim=1,-1 keepdim=True", LIST("2,3,4,5", "2,3,4", "3,70,2,70"));
+    }
+    check_all("sum", "dim=0", LIST("0,5", "0"));
+    check_all("sum", "", LIST("0", "i<5 3,4", "i<5 ()", "i<50 5000"));
+    check_all("sum", "dim=1", LIST("i<5 3,4", "i<5 3,4,70"));
+}
+
+TEST(ops_max_min) {
+    static const char *const names[] = {"max", "min"};
+    for (int i = 0; i < 2; i++) {
+        check_all(names[i], "", LIST("()", "1", "7", "3,5", "70,130", "i<9 4,4"));
+        check_all(names[i], "dim=0", LIST("7", "3,5", "130,70", "2,3,4", "5,0"));
+        check_all(names[i], "dim=-1 keepdim=True", LIST("3,5", "70,130", "2,3,4", "0,5"));
+        check_all(names[i], "dim=0,2", LIST("2,3,4", "7,30,20,3"));
+    }
+    check_all("argmax", "", LIST("()", "7", "3,5", "i<4 30"));
+    check_all("argmax", "dim=1", LIST("3,5", "2,30,70", "i<4 3,30", "0,5"));
+    check_all("argmin", "dim=0 keepdim=True", LIST("3,5", "30,2,70", "i<4 30,3"));
+    check_refusal("max", "dim=1", "3,0", PN_E_VALUE, "x has shape (3, 0), but a maximum or minimum needs at least one element");
+    check_refusal("sum", "dim=2", "3,4", PN_E_INDEX, "dim is 2, but x has shape (3, 4): allowed are -2 to 1");
+    check_refusal("sum", "dim=1,-1", "3,4", PN_E_VALUE, "dim names dimension 1 twice");
+}
+
+/* Runs forward on n given numbers of shape (n,), portable level, and gives output 0. */
+static void forward_of(const char *name, const char *attrs, int n, const double *x, double *y) {
+    op_case c;
+    op_result r;
+    char shape[32];
+    snprintf(shape, sizeof shape, "%d", n);
+    CHECK(op_case_open(&c, name, attrs, shape) == PN_OK, "%s", c.error.text);
+    c.text = name;
+    for (int i = 0; i < n; i++) c.value[0][i] = x[i];
+    op_run(&c, PN_F64, pn_kernels_of(PN_ISA_PORTABLE), 1, 0, 0, &r);
+    for (int64_t i = 0; i < pn_shape_size(&c.out[0]); i++) y[i] = op_get(r.out[0].data, c.out[0].dtype, i);
+    op_close(&c, &r);
+    op_case_close(&c);
+}
+
+TEST(ops_nan_and_infinity) {
+    const double nan_third[4] = {1, 5, NAN, 7}, infinite[3] = {1, INFINITY, 2}, nothing[2] = {-INFINITY, -INFINITY}, ties[4] = {2, 3, 3, 1};
+    double y[4];
+    forward_of("max", "", 4, nan_third, y);
+    CHECK(isnan(y[0]));
+    forward_of("min", "", 4, nan_third, y);
+    CHECK(isnan(y[0]));
+    forward_of("argmax", "", 4, nan_third, y);
+    CHECK_CLOSE(y[0], 2, 0);
+    forward_of("argmin", "", 4, nan_third, y);
+    CHECK_CLOSE(y[0], 2, 0);
+    forward_of("argmax", "", 4, ties, y);
+    CHECK_CLOSE(y[0], 1, 0);
+    forward_of("logsumexp", "", 3, infinite, y);
+    CHECK(y[0] == INFINITY);
+    forward_of("logsumexp", "", 2, nothing, y);
+    CHECK(y[0] == -INFINITY);
+    forward_of("relu", "", 4, nan_third, y);
+    CHECK(isnan(y[2]) && y[3] == 7);
+    forward_of("clip", "min=0 max=2", 4, nan_third, y);
+    CHECK(isnan(y[2]) && y[3] == 2);
+    forward_of("mean", "", 0, nan_third, y);
+    CHECK(isnan(y[0]));
+    forward_of("logsumexp", "", 0, nan_third, y);
+    CHECK(y[0] == -INFINITY);
+}
+
+/* ---- shape and choice ---- */
+
+TEST(ops_shapes) {
+    check_all("reshape", "shape=-1", LIST("()", "3,4", "0,3", "i<9 2,3"));
+    check_all("reshape", "shape=2,-1,3", LIST("6,3", "9001,6"));
+    check_all("expand", "shape=3,4", LIST("3,4", "4", "3,1", "1,4", "()", "i<9 4"));
+    check_all("expand", "shape=2,-1,70", LIST("5,1", "2,70,1", "1,70,70"));
+    check_all("expand", "shape=9001", LIST("1", "()"));
+    check_all("expand", "shape=0,3", LIST("3", "1,1"));
+    check_all("transpose", "", LIST("()", "7", "3,5", "1,4", "33,65", "2,3,4", "0,3", "i<9 3,4", "100,3"));
+    check_all("transpose", "dims=1,0,2", LIST("2,3,4", "33,35,1", "5,4,70"));
+    check_all("transpose", "dims=2,0,1", LIST("2,3,4", "40,3,37"));
+    check_all("transpose", "dims=0,-1,1", LIST("2,3,4", "3,65,34", "2,0,4"));
+    check_all("transpose", "dims=0,2,1,3", LIST("2,3,4,5", "2,40,33,2", "3,1,4,1"));
+    check_all("transpose", "dims=3,1,2,0", LIST("2,3,4,5", "33,2,2,34"));
+    check_refusal("reshape", "shape=5,-1", "3,4", PN_E_VALUE, "x has shape (3, 4) (12 elements), which cannot be reshaped to (5, -1)");
+    check_refusal("expand", "shape=3,5", "3,4", PN_E_VALUE, "x has shape (3, 4), which cannot be expanded to (3, 5)");
+    check_refusal("transpose", "dims=0,0", "3,4", PN_E_VALUE, "dims names dimension 0 twice");
+    check_refusal("add", "", "3,4;5", PN_E_VALUE, "a has shape (3, 4) and b has shape (5,): dimension -1 is 4 against 5, expected equal sizes or 1");
+}
+
+TEST(ops_concat_stack) {
+    check_all("concat", "dim=0", LIST("3", "3;4", "2,3;1,3;0,3", "i<9 3;i<9 2", "3000;3000"));
+    check_all("concat", "dim=-1", LIST("2,3;2,4", "70,3;70,1;70,90", "0,3;0,2"));
+    check_all("concat", "dim=1", LIST("2,3,4;2,1,4;2,5,4"));
+    check_all("stack", "dim=0", LIST("()", "();();()", "3;3", "2,3;2,3;2,3"));
+    check_all("stack", "dim=-1", LIST("3;3", "2,3;2,3", "i<9 3;i<9 3", "70,40;70,40;70,40"));
+    check_op("stack", "dim=1", "2,3;2,3");
+    check_refusal("concat", "dim=1", "2,3;3,3", PN_E_VALUE, "x[1] has shape (3, 3), but x[0] has shape (2, 3): expected equal sizes except in dimension 1");
+    check_refusal("stack", "dim=0", "2;3", PN_E_VALUE, "x[1] has shape (3,), but x[0] has shape (2,): expected equal shapes");
+}
+
+TEST(ops_slice) {
+    check_op("slice", "start= stop= step=", "()");
+    check_all("slice", "start=1 stop=6 step=2", LIST("7", "i<9 7"));
+    check_all("slice", "start=6 stop=-1 step=-2", LIST("7", "8"));
+    check_all("slice", "start=0,1 stop=3,4 step=1,1", LIST("3,5", "4,4"));
+    check_all("slice", "start=2,0 stop=0,70 step=-1,1", LIST("3,70"));
+    check_all("slice", "start=1,0,3 stop=2,3,0 step=1,2,-1", LIST("2,3,4"));
+    check_all("slice", "start=0,3 stop=100,90 step=1,1", LIST("100,100"));
+    check_all("slice", "start=0,3 stop=100,3 step=1,1", LIST("100,100"));
+    check_refusal("slice", "start=1 stop=8 step=2", "7", PN_E_INDEX, "x has shape (7,), but dimension 0 is sliced from 1 to 7, allowed are 0 to 6");
+}
+
+TEST(ops_index) {
+    check_all("gather", "dim=0", LIST("5;i<5 3", "5;i<5 9", "4,3;i<4 2,3", "4,3;i<4 7,2", "i<9 5;i<5 4", "5,4;i<5 0,4", "60,70;i<60 90,70"));
+    check_all("gather", "dim=-1", LIST("4,3;i<3 4,5", "4,3;i<3 2,1", "2,3,4;i<4 2,2,6", "60,70;i<70 60,5"));
+    check_op("gather", "dim=1", "2,3,4;i<3 2,5,3");
+    check_all("index_select", "dim=0",
+              LIST("5;i<5 3", "5,3;i<5 9", "5,3;i<5 2,4", "5,3;i<5 ()", "i<9 5,2;i<5 4", "5,0;i<5 4", "5,4;i<5 0", "100,70;i<100 300"));
+    check_all("index_select", "dim=1", LIST("2,5;i<5 3", "2,5,3;i<5 4", "3,9,17;i<9 2,3"));
+    check_refusal("gather", "dim=0", "4,3;i<4 2,4", PN_E_VALUE,
+                  "index has shape (2, 4) and x has shape (4, 3): expected the same rank, and no size larger than that of x except in dimension 0");
+}
+
+TEST(ops_index_range) {
+    int64_t index[3] = {0, 7, 2};
+    float x[5] = {0};
+    const pn_op *op = pn_op_find("gather");
+    pn_value attrs[PN_MAX_ATTR] = {{.i = 0}};
+    const pn_view in[2] = {{x, {.rank = 1, .dtype = PN_F32, .dim = {5}}}, {index, {.rank = 1, .dtype = PN_I64, .dim = {3}}}};
+    const pn_call call = {.op = op, .attrs = attrs, .n_in = 2, .in = in};
+    pn_error e;
+    CHECK(op->check(&call, &e) == PN_E_INDEX);
+    CHECK(strcmp(e.text, "index has value 7 at position 1, allowed are 0 to 4") == 0, "%s", e.text);
+    index[1] = -1;
+    CHECK(op->check(&call, &e) == PN_E_INDEX, "negative indices are refused too");
+    index[1] = 4;
+    CHECK(op->check(&call, &e) == PN_OK);
+}
+
+/* ---- products ---- */
+
+TEST(ops_matmul) {
+    check_all("matmul", "", LIST("3;3", "3;3,4", "2,3;3", "2,3;3,4", "1,1;1,1", "0,3;3,4", "2,0;0,4", "2,3;3,0", "33,70;70,35", "65,17;17,130"));
+    check_all(
+        "matmul", "",
+        LIST("5,2,3;3,4", "2,3;5,3,4", "5,2,3;5,3,4", "5,1,2,3;4,3,2", "2,1,2,3;1,4,3,2", "3;5,3,4", "5,2,3;3", "0,2,3;3,4", "0,2,3;0,3,4", "1,2,3;0,3,4"));
+    check_all("matmul", "transpose_a=True", LIST("3,2;3,4", "3;3,4", "5,3,2;3,4", "5,3,2;5,3,4", "70,33;70,35"));
+    check_all("matmul", "transpose_b=True", LIST("2,3;4,3", "2,3;3", "5,2,3;4,3", "2,3;5,4,3", "33,70;35,70"));
+    check_all("matmul", "transpose_a=True transpose_b=True", LIST("3,2;4,3", "5,3,2;4,3", "2,1,3,2;3,4,3", "70,33;35,70"));
+    check_refusal("matmul", "", "2,3;4,5", PN_E_VALUE, "a has shape (2, 3) and b has shape (4, 5): the inner sizes are 3 and 4, expected equal sizes");
+    check_refusal("matmul", "", "2,2,3;5,3,4", PN_E_VALUE,
+                  "a has shape (2, 2, 3) and b has shape (5, 3, 4): batch dimensions are 2 and 5, expected equal sizes");
+}
+
+TEST(ops_linear) {
+    check_all("linear", "", LIST("2,3;4,3;4", "2,3;4,3", "3;4,3;4", "2,5,3;4,3;4", "1,1;1,1;1", "10,2;4,2;4", "0,3;4,3;4", "2,0;4,0;4", "2,3;0,3;0"));
+    check_all("linear", "", LIST("32,70;130,70;130", "33,129;65,129", "130,33;11,33;11"));
+    check_refusal("linear", "", "32,785;128,784;128", PN_E_VALUE, "x has shape (32, 785), expected (*, 784)");
+    check_refusal("linear", "", "32,784;128,784;127", PN_E_VALUE, "bias has shape (127,), expected (128,)");
+    for (int act = 0; act < PN_ACT_COUNT; act++) { /* fused: gout is overwritten, which every run of the driver gives afresh */
+        char attrs[64];
+        if (pn_acts[act].needs_x || wants_positive(pn_acts[act].name)) continue;
+        const bool scaled = pn_acts[act].n_params == 2;
+        snprintf(attrs, sizeof attrs, "activation=%d p0=%s p1=%s", act, scaled ? "-0.5" : "0", scaled ? "0.75" : "0");
+        if (strstr(pn_acts[act].condition, ">= 0")) snprintf(attrs, sizeof attrs, "activation=%d p0=0.5 p1=0.5", act);
+        check_all("linear", attrs, LIST("2,3;4,3;4", "10,2;4,2", "33,20;65,20;65"));
+    }
+}
+
+/* Plain SGD on w through the fused call, against the gradient of the op. */
+typedef struct fused {
+    op_result *r;
+    pn_hyper h;
+    char *scratch[TEAMS];
+} fused;
+
+static void fused_member(void *context, pn_member *m) {
+    fused *f = context;
+    void *const state[3] = {NULL, NULL, NULL};
+    m->scratch = f->scratch[m->index];
+    pn_linear_update(&f->r->call, m, PN_UPDATE_sgd, &f->h, state);
+}
+
+static void check_fused_update(const char *shapes, int dtype, const pn_kernels *k, int team) {
+    op_case c;
+    op_result plain, r;
+    char attrs[64];
+    snprintf(attrs, sizeof attrs, "activation=%d", PN_ACT_tanh);
+    CHECK(op_case_open(&c, "linear", attrs, shapes) == PN_OK, "%s", c.error.text);
+    c.text = shapes;
+    op_run(&c, dtype, k, 1, ~0u, OP_BACKWARD, &plain);
+    op_run(&c, dtype, k, team, 1, OP_BACKWARD, &r); /* the weight's gradient is left out */
+    fused f = {.r = &r, .h = {.lr = 0.5, .step = 1, .grad_scale = 1, .first = 1}};
+    pn_updates[PN_UPDATE_sgd].prepare(&f.h);
+    const size_t bytes = pn_linear_update_scratch(k, &r.vin[0].shape, &r.vin[1].shape);
+    op_block blocks[TEAMS];
+    for (int i = 0; i < team; i++) blocks[i] = op_block_new(bytes, 0), f.scratch[i] = blocks[i].data;
+    pn_team_run(team, NULL, fused_member, &f);
+    const int64_t n = pn_shape_size(&c.in[1]);
+    for (int64_t i = 0; i < n; i++) {
+        const double want = c.value[1][i] - 0.5 * op_get(plain.gin[1].data, dtype, i), got = op_get(r.in[1].data, dtype, i);
+        CHECK(fabs(got - want) <= (dtype == PN_F32 ? 1e-5 : 1e-13) * fmax(1, fabs(want)), "%s: weight %lld is %.9g, expected %.9g", shapes, (long long)i, got,
+              want);
+    }
+    for (int i = 0; i < team; i++) op_block_free(&blocks[i], shapes);
+    op_close(&c, &plain);
+    op_close(&c, &r);
+    op_case_close(&c);
+}
+
+TEST(ops_linear_fused_update) {
+    static const char *const shapes[] = {"5,3;4,3;4", "1,1;1,1", "32,100;50,100;50", "7,1500;29,1500", "3,2049;3,2049", "0,3;4,3", "4,0;3,0"};
+    for (int isa = 0; isa < PN_ISA_COUNT; isa++) {
+        const pn_kernels *k = pn_kernels_of((pn_isa)isa);
+        for (int i = 0; k && i < (int)(sizeof shapes / sizeof *shapes); i++) {
+            for (int team = 1; team <= TEAMS; team++) {
+                check_fused_update(shapes[i], PN_F32, k, team);
+                check_fused_update(shapes[i], PN_F64, k, team);
+            }
+        }
+    }
+}
+
+/* ---- cast ---- */
+
+TEST(ops_cast) {
+    float x[5] = {1.75f, -1.75f, 3e30f, NAN, -0.5f}, gx[5] = {1, 1, 1, 1, 1};
+    double y[5], gy[5] = {1, 2, 3, 4, 5};
+    int64_t whole[5];
+    const pn_op *op = pn_op_find("cast");
+    const pn_shape from = {.rank = 1, .dtype = PN_F32, .dim = {5}};
+    pn_shape to = {.rank = 1, .dtype = PN_F64, .dim = {5}}, integer = {.rank = 1, .dtype = PN_I64, .dim = {5}};
+    const uint8_t add = 1;
+    pn_member alone = {.count = 1};
+    const pn_view in = {x, from}, out = {y, to}, gout = {gy, to}, gin = {gx, from}, out_whole = {whole, integer};
+    pn_call call = {.op = op, .n_in = 1, .n_out = 1, .in = &in, .out = &out, .gout = &gout, .gin = &gin, .gin_add = &add};
+    op->fwd[0](&call, &alone);
+    op->bwd[0](&call, &alone);
+    CHECK(y[0] == 1.75 && y[1] == -1.75 && y[2] == (double)3e30f && isnan(y[3]));
+    CHECK(gx[0] == 2 && gx[4] == 6);
+    call.out = &out_whole;
+    op->fwd[0](&call, &alone);
+    CHECK(whole[0] == 1 && whole[1] == -1 && whole[2] == INT64_MIN && whole[3] == INT64_MIN && whole[4] == 0);
+}
+
+/* ---- the list ---- */
+
+TEST(ops_are_described) {
+    for (int i = 0; pn_ops[i]; i++) {
+        const pn_op *op = pn_ops[i];
+        pn_value attrs[PN_MAX_ATTR];
+        int missing = -1, fields = 0;
+        CHECK(op->name && op->formula && op->inputs && op->infer && op->fwd[0] && op->fwd[1] && op->file, "%s", op->name);
+        CHECK((op->flags & PN_NO_GRAD) ? !op->bwd[0] && !op->bwd[1] : op->bwd[0] && op->bwd[1] && op->derivative, "%s", op->name);
+        CHECK(pn_op_find(op->name) == op, "two ops are named %s", op->name);
+        CHECK(pn_op_min_in(op) >= 1 && pn_op_min_in(op) <= pn_op_max_in(op), "%s", op->name);
+        while (op->fields && op->fields[fields].name) fields++;
+        CHECK(fields <= PN_MAX_ATTR, "%s", op->name);
+        pn_op_defaults(op, attrs, &missing);
+        for (int f = 0; f < fields; f++) {
+            CHECK(op->fields[f].fallback || missing <= f, "%s.%s", op->name, op->fields[f].name);
+            if (op->fields[f].kind == PN_ENUM && op->fields[f].fallback) CHECK(attrs[f].i >= 0, "%s.%s", op->name, op->fields[f].name);
+        }
+    }
+}
+
+TEST(ops_defaults) {
+    pn_value attrs[PN_MAX_ATTR];
+    int missing = -1;
+    CHECK(pn_op_defaults(pn_op_find("leaky_relu"), attrs, &missing));
+    CHECK(attrs[0].f == 0.01 && isnan(attrs[1].f));
+    CHECK(pn_op_defaults(pn_op_find("clip"), attrs, &missing));
+    CHECK(attrs[0].f == -INFINITY && attrs[1].f == INFINITY);
+    CHECK(pn_op_defaults(pn_op_find("argmax"), attrs, &missing));
+    CHECK(attrs[0].i == INT64_MIN && attrs[1].i == 0);
+    CHECK(pn_op_defaults(pn_op_find("sum"), attrs, &missing));
+    CHECK(attrs[0].n == 0);
+    CHECK(!pn_op_defaults(pn_op_find("slice"), attrs, &missing) && missing == 0);
+}
+
+TEST(ops_input_types) {
+    const pn_shape f = {.dtype = PN_F32}, d = {.dtype = PN_F64}, w = {.dtype = PN_I64};
+    pn_error e;
+    CHECK(pn_op_check_inputs(pn_op_find("add"), 2, (pn_shape[]){f, d}, &e) == PN_E_TYPE);
+    CHECK(strcmp(e.text, "add: a has dtype float32 but b has dtype float64; convert one with cast") == 0, "%s", e.text);
+    CHECK(pn_op_check_inputs(pn_op_find("add"), 2, (pn_shape[]){f, w}, &e) == PN_E_TYPE);
+    CHECK(strcmp(e.text, "add: b has dtype int64, expected float32 or float64") == 0, "%s", e.text);
+    CHECK(pn_op_check_inputs(pn_op_find("gather"), 2, (pn_shape[]){f, f}, &e) == PN_E_TYPE);
+    CHECK(pn_op_check_inputs(pn_op_find("eq"), 2, (pn_shape[]){w, w}, &e) == PN_OK);
+    CHECK(pn_op_check_inputs(pn_op_find("eq"), 2, (pn_shape[]){w, f}, &e) == PN_E_TYPE);
+    CHECK(pn_op_check_inputs(pn_op_find("linear"), 4, (pn_shape[]){f, f, f, f}, &e) == PN_E_TYPE);
+    CHECK(strcmp(e.text, "linear takes 2 to 3 tensors, got 4") == 0, "%s", e.text);
+    CHECK(pn_op_check_inputs(pn_op_find("concat"), 3, (pn_shape[]){f, f, d}, &e) == PN_E_TYPE);
+}
+
+/* x is both operands: the same gradient memory, overwritten by the first and added to by the second. */
+static void check_twice(const char *name, const char *attrs, const char *shape, int team) {
+    op_case c;
+    op_result apart, r;
+    char inputs[64];
+    snprintf(inputs, sizeof inputs, "%s;%s", shape, shape);
+    CHECK(op_case_open(&c, name, attrs, inputs) == PN_OK, "%s", c.error.text);
+    c.text = name;
+    const int64_t n = pn_shape_size(&c.in[0]);
+    memcpy(c.value[1], c.value[0], (size_t)n * sizeof(double));
+    op_run(&c, PN_F64, pn_kernels_get(), 1, ~0u, OP_BACKWARD, &apart);
+    op_run(&c, PN_F64, pn_kernels_get(), 1, ~0u, 0, &r);
+    r.vin[1] = r.vin[0];
+    r.vgin[1] = r.vgin[0];
+    r.add[1] = 1;
+    r.backward = true;
+    for (int i = 1; i < team; i++) r.member[i] = op_block_new(r.member[0].bytes, 0);
+    pn_team_run(team, NULL, op_member, &r);
+    for (int64_t i = 0; i < n; i++) {
+        CHECK_CLOSE(op_get(r.gin[0].data, PN_F64, i), op_get(apart.gin[0].data, PN_F64, i) + op_get(apart.gin[1].data, PN_F64, i), 1e-12);
+    }
+    op_close(&c, &apart);
+    op_close(&c, &r);
+    op_case_close(&c);
+}
+
+TEST(ops_same_input_twice) {
+    for (int team = 1; team <= TEAMS; team++) {
+        check_twice("mul", "", "90,70", team);
+        check_twice("div", "", "90,70", team);
+        check_twice("matmul", "", "60,60", team);
+        check_twice("linear", "", "60,60", team);
+        check_twice("concat", "", "90,70", team);
+        check_twice("stack", "dim=1", "90,70", team);
+        check_twice("prelu", "", "1", team);
+    }
+}
+
+TEST(ops_none_forgotten) { /* runs after the others: every op of these files has gone through the driver */
+    for (int i = 0; pn_ops[i]; i++) {
+        static const char *const elsewhere[] = {"ops/softmax.c", "ops/dropout.c", "ops/losses.c", "ops/cross_entropy.c", "ops/soft_cross_entropy.c",
+                                                "ops/metrics.c", "ops/cast.c"};
+        bool skip = op_seen_count == 0, seen = false; /* when this test is chosen alone there is nothing to say */
+        for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++) skip |= strcmp(pn_ops[i]->file, elsewhere[k]) == 0;
+        for (int k = 0; k < op_seen_count; k++) seen |= op_seen[k] == pn_ops[i];
+        CHECK(skip || seen, "%s was not tested", pn_ops[i]->name);
+    }
+}
