@@ -63,7 +63,7 @@ def build(model: str, hidden: list[int], features: int, classes: int, seed: int)
     return nn.Sequential(*layers[:-1], seed=seed)
 
 
-def fit(net, data: Data, options: argparse.Namespace):
+def fit(net, data: Data, options: argparse.Namespace, verbose: int = 1):
     """Trains on standardised features, then moves the standardisation into the first layer.
 
     Afterwards the net takes raw values, so that a saved model needs nothing beside its file.
@@ -91,7 +91,7 @@ def fit(net, data: Data, options: argparse.Namespace):
         validation_data=(xt, data.yt),
         metrics=["accuracy"],
         seed=options.seed,
-        verbose=1,
+        verbose=verbose,
     )
     seconds = time.perf_counter() - start
     first = net[0]
