@@ -79,7 +79,7 @@ static const char *frame_name(const frame *f) { return f->user ? f->user->name :
 /* Checks and shapes of the outputs, into f->q. */
 static pn_status infer(frame *f, pn_error *e) {
     pn_infer *q = &f->q;
-    if (!inputs_are_plain(f->op, f->n_in, f->shape)) {
+    if (!f->user && !inputs_are_plain(f->op, f->n_in, f->shape)) {
         pn_status status = pn_op_check_inputs(f->op, f->n_in, f->shape, e);
         if (status) return f->ctx->layer ? pn_error_name(f->ctx->layer, NULL, e) : status;
     }

@@ -1,4 +1,5 @@
 /* From a status of the core to a Python exception, from a signal to a stop, and the context of a thread. */
+#include "base/rng.h"
 #include "python/state.h"
 
 static PyObject *exception_of(pn_status status) {
@@ -33,7 +34,30 @@ bool pn_py_ask(void *context) {
 void *pn_py_release(void) { return PyEval_SaveThread(); }
 void pn_py_acquire(void *token) { PyEval_RestoreThread(token); }
 
-/* Gradients on, training mode on, as PyTorch's modules start. */
-static _Thread_local pn_context context = {.grad_enabled = true, .training = true, .ask = pn_py_ask, .release = pn_py_release, .acquire = pn_py_acquire};
+/* The context of a thread, and the seed that its random key was made from. */
+typedef struct thread_state {
+    pn_context context;
+    uint64_t seed;
+    bool seeded;
+} thread_state;
 
-pn_context *pn_py_context(void) { return &context; }
+/* Gradients on, training mode on, as PyTorch's modules start. */
+static _Thread_local thread_state current = {
+    .context = {.grad_enabled = true, .training = true, .ask = pn_py_ask, .release = pn_py_release, .acquire = pn_py_acquire}};
+
+void pn_py_set_random(uint64_t seed, uint64_t step) {
+    current.seed = seed;
+    current.seeded = true;
+    current.context.random = (pn_random){.key = pn_hash64(seed, PN_STREAM_NODE), .step = step};
+    current.context.ordinal = 0;
+}
+
+pn_context *pn_py_context(void) {
+    if (!current.seeded) pn_py_set_random(pn_py_seed_child(), 0);
+    return &current.context;
+}
+
+uint64_t pn_py_random_seed(void) {
+    pn_py_context();
+    return current.seed;
+}

@@ -275,8 +275,7 @@ static bool take_arguments(call_frame *f, PyObject *const *args, Py_ssize_t n, P
 
 /* ---- the call ---- */
 
-static PyObject *results(pn_tensor **out, int n, bool mask) {
-    if (mask) out[0]->flags |= PN_T_MASK;
+PyObject *pn_py_results(pn_tensor **out, int n) {
     if (n == 1) return pn_py_tensor_new(out[0]);
     PyObject *tuple = PyTuple_New(n);
     for (int i = 0; i < n; i++) {
@@ -290,6 +289,11 @@ static PyObject *results(pn_tensor **out, int n, bool mask) {
     return tuple;
 }
 
+static PyObject *results(const pn_py_op *op, pn_tensor **out, int n) {
+    if (op->comparison) out[0]->flags |= PN_T_MASK;
+    return pn_py_results(out, n);
+}
+
 static PyObject *run(call_frame *f) {
     pn_error e;
     pn_tensor *out[PN_MAX_OUT];
@@ -299,7 +303,7 @@ static PyObject *run(call_frame *f) {
         return out[0] ? pn_py_tensor_new(out[0]) : pn_py_raise(&e);
     }
     if (pn_apply(pn_py_context(), f->op->op, f->attrs, f->n_in, f->in, NULL, out, &n_out, &e)) return pn_py_raise(&e);
-    return results(out, n_out, f->op->comparison);
+    return results(f->op, out, n_out);
 }
 
 /* Two tensors and nothing else, one tensor and nothing else: no conversion, no names. */
@@ -309,7 +313,7 @@ static PyObject *run_plain(const pn_py_op *op, PyObject *const *args, Py_ssize_t
     int n_out;
     for (Py_ssize_t i = 0; i < n; i++) in[i] = T(args[i]);
     if (pn_apply(pn_py_context(), op->op, op->defaults, (int)n, in, NULL, out, &n_out, &e)) return pn_py_raise(&e);
-    return results(out, n_out, op->comparison);
+    return results(op, out, n_out);
 }
 
 static bool is_plain(const pn_py_op *op, PyObject *const *args, Py_ssize_t n) {

@@ -75,6 +75,10 @@ PyObject *pn_py_array_new(const pn_shape *s);
 /* ---- context, errors, interrupts ---- */
 
 pn_context *pn_py_context(void); /* of the calling thread */
+/* What random ops of this thread draw: key from seed, step, ordinal 0. */
+void pn_py_set_random(uint64_t seed, uint64_t step);
+uint64_t pn_py_random_seed(void);
+uint64_t pn_py_seed_child(void); /* random.c: a fresh seed from the root */
 /* Sets the Python exception that belongs to e (keeps one that is set already for PN_E_PYTHON and PN_E_INTERRUPTED) and returns NULL. */
 PyObject *pn_py_raise(const pn_error *e);
 /* For pn_poll_init: takes the GIL, lets Python handle signals, true when an exception is set in this thread. Works with or without the GIL held. */
@@ -88,11 +92,13 @@ int pn_py_add_tensor(PyObject *module);     /* tensor.c */
 int pn_py_add_ops(PyObject *module);        /* opcall.c */
 int pn_py_add_plan_types(PyObject *module); /* plan_py.c: Recorder, Plan, Optimizer, Trainer */
 
+/* One Tensor, or a tuple of n; takes over the references. */
+PyObject *pn_py_results(pn_tensor **out, int n);
 /* Applies op to borrowed tensors; the one output as a Tensor. attrs NULL: none or all defaults are not read. */
 PyObject *pn_py_apply(const pn_op *op, const pn_value *attrs, int n_in, pn_tensor *const *in);
 
 /* ---- functions of the module, file by file ---- */
 extern PyMethodDef pn_py_convert_methods[], pn_py_dlpack_methods[], pn_py_user_methods[], pn_py_inspect_methods[], pn_py_tools_methods[], pn_py_op_methods[],
-    pn_py_bench_methods[]; /* bench.c */
+    pn_py_bench_methods[], pn_py_random_methods[];
 
 #endif
