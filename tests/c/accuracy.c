@@ -42,7 +42,7 @@ typedef struct function {
 } function;
 #define FUNCTION(name, limit_f, limit_d) {#name, PN_ACT_##name, name##_d, name##_w, limit_f, limit_d}
 static const function functions[] = {
-    FUNCTION(exp, 1, 1),      FUNCTION(log, 1, 1),      FUNCTION(sin, 1, 1),         FUNCTION(cos, 1, 1), FUNCTION(tanh, 2, 2),  FUNCTION(sigmoid, 2, 2),
+    FUNCTION(exp, 1, 1),      FUNCTION(log, 1, 1),     FUNCTION(sin, 1, 1),         FUNCTION(cos, 1, 1),          FUNCTION(tanh, 2, 2), FUNCTION(sigmoid, 2, 2),
     FUNCTION(softplus, 2, 2), FUNCTION(elu, 1.5, 1.5), FUNCTION(log_sigmoid, 2, 2), FUNCTION(sqrt, 0.501, 0.501), FUNCTION(silu, 3, 3), FUNCTION(gelu, 4, 4),
 };
 
@@ -89,8 +89,10 @@ static void measure_double(const function *f, const pn_kernels *k, int64_t count
     for (int64_t done = 0; done < count; done += N) {
         for (int i = 0; i < N; i++) {
             const uint64_t bits = pn_xoshiro_next(&g);
-            if (i & 1) memcpy(&x[i], &bits, 8);
-            else x[i] = ldexp((double)(int64_t)bits, -63) * (bits & 2 ? 40 : bits & 4 ? 750 : 1);
+            if (i & 1)
+                memcpy(&x[i], &bits, 8);
+            else
+                x[i] = ldexp((double)(int64_t)bits, -63) * (bits & 2 ? 40 : bits & 4 ? 750 : 1);
         }
         k->d.act_forward[f->act](y, x, N, parameters);
         for (int i = 0; i < N; i++) {
@@ -109,8 +111,10 @@ static void measure_pow(const pn_kernels *k, int64_t count, double worst[2], dou
     for (int64_t done = 0; done < count; done += N) {
         for (int i = 0; i < N; i++) {
             const uint64_t p = pn_xoshiro_next(&g), q = pn_xoshiro_next(&g);
-            if (i & 1) memcpy(&a[i], &p, 8);
-            else a[i] = 1 + ldexp((double)(int64_t)p, -63 - (int)(p & 31));
+            if (i & 1)
+                memcpy(&a[i], &p, 8);
+            else
+                a[i] = 1 + ldexp((double)(int64_t)p, -63 - (int)(p & 31));
             b[i] = ldexp((double)(int64_t)q, -63 + (int)(q % 20));
             if (q & 64) b[i] = rint(b[i]);
             af[i] = (float)a[i];
@@ -131,8 +135,10 @@ int main(int argc, char **argv) {
     const char *words[16];
     int n_words = 0;
     for (int i = 1; i < argc && n_words < 16; i++) {
-        if (strcmp(argv[i], "quick") == 0) quick = true;
-        else words[n_words++] = argv[i];
+        if (strcmp(argv[i], "quick") == 0)
+            quick = true;
+        else
+            words[n_words++] = argv[i];
     }
     printf("%-12s %-9s %10s %16s %10s %24s\n", "function", "level", "float ulp", "at", "double ulp", "at");
     for (int isa = 0; isa < PN_ISA_COUNT; isa++) {
