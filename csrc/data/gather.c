@@ -114,6 +114,17 @@ static void scattered_row(const pn_source *s, run_fn run, const char *src, char 
     }
 }
 
+/* Rows of one or two words, as toy problems have them: a call of memcpy for each would cost more than the copy. */
+static void tiny_rows(const pn_source *s, const int64_t *index, int64_t first, int64_t n, size_t bytes, char *to) {
+    for (int64_t i = 0; i < n; i++, to += bytes) {
+        const char *row = s->data + (index ? index[i] : first + i) * s->row_stride;
+        if (bytes == 4)
+            memcpy(to, row, 4);
+        else
+            memcpy(to, row, 8);
+    }
+}
+
 void pn_source_gather(const pn_source *s, const int64_t *index, int64_t first, int64_t n, int dtype, void *dst) {
     const run_fn run = runs[s->number][s->swapped][dtype];
     const size_t bytes = pn_dtype_bytes(dtype), item = pn_number_bytes(s->number);
@@ -121,6 +132,10 @@ void pn_source_gather(const pn_source *s, const int64_t *index, int64_t first, i
                                       (s->number == PN_NUM_I64 && dtype == PN_I64));
     char *to = dst;
     if (s->row_size == 0) return;
+    if (same && s->packed && (size_t)s->row_size * bytes <= 8) {
+        tiny_rows(s, index, first, n, (size_t)s->row_size * bytes, to);
+        return;
+    }
     for (int64_t i = 0; i < n; i++, to += (size_t)s->row_size * bytes) {
         const char *row = s->data + (index ? index[i] : first + i) * s->row_stride;
         if (!s->packed)

@@ -101,6 +101,9 @@ static void arena_give(arena *a, size_t offset, size_t bytes) {
     }
 }
 
+/* Small gradients are packed closely: a check of a tiny network reads as few bytes as can be. */
+static size_t gradient_room(size_t bytes) { return bytes < 4096 ? (bytes + 15) / 16 * 16 : round_up(bytes); }
+
 /* Gradients of parameters first, side by side: the finite check and the norm run over them in one piece. Then what lives through the whole run. */
 static void place_fixed(arena *a, bool gradient) {
     plan_builder *b = a->b;
@@ -108,8 +111,9 @@ static void place_fixed(arena *a, bool gradient) {
         plan_buffer *buffer = &b->buffers[i];
         if (buffer->outside || !buffer->fixed || buffer->gradient != gradient) continue;
         buffer->offset = a->end;
-        if (!pn_add_size(a->end, round_up(buffer->bytes), &a->end)) b->pool.failed = true;
+        if (!pn_add_size(a->end, gradient ? gradient_room(buffer->bytes) : round_up(buffer->bytes), &a->end)) b->pool.failed = true;
     }
+    a->end = round_up(a->end);
 }
 
 /* Buffers in the order in which they begin (or end), as linked lists per instruction. */

@@ -216,7 +216,7 @@ static PyObject *log_array(const pn_py_trainer *self) {
     const int width = self->outputs ? 0 : self->n_outputs;
     const pn_shape s = {.rank = 2, .dtype = PN_F64, .dim = {n, width}};
     PyObject *array = pn_py_array_new(&s);
-    if (array && n * width) memcpy(PyArray_DATA((PyArrayObject *)array), log, (size_t)(n * width) * sizeof *log);
+    if (array && n > 0 && width > 0) memcpy(PyArray_DATA((PyArrayObject *)array), log, (size_t)(n * width) * sizeof *log);
     return array;
 }
 
