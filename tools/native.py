@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
 
 COMMON = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wall", "-Wextra"]
+# gcc takes a buffer that a kernel fills through a pointer for uninitialised; clang does not know the name of that warning.
+COMMON += ["-Wno-maybe-uninitialized", "-Wno-unknown-warning-option"]
 
 # Extra flags by the end of a file's name: one translation unit per instruction set. All other files are compiled
 # without contraction, so that their results have the same bits on every machine.
@@ -38,14 +40,15 @@ def family(platform):
 
 def flags(path, platform):
     """The compiler flags of one C file on one platform."""
+    common = [*COMMON, "-D__USE_MINGW_ANSI_STDIO=1"] if platform.startswith("win") else COMMON
     for ending, (machine, extra) in LEVELS.items():
         if path.name.endswith(ending):
             if platform.startswith("macosx"):  # one compiler call may serve both machines
                 extra = [word for flag in extra for word in ("-Xarch_x86_64", flag)]
             elif machine != family(platform):
                 extra = []
-            return [*COMMON, "-ffp-contract=fast", *extra]
-    return [*COMMON, "-ffp-contract=off"]
+            return [*common, "-ffp-contract=fast", *extra]
+    return [*common, "-ffp-contract=off"]
 
 
 def for_clang_cl(words):

@@ -23,7 +23,9 @@ typedef struct pn_error {
     char text[1024]; /* one sentence for the user, UTF-8, always terminated */
 } pn_error;
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__)
+#define PN_PRINTF(a, b) __attribute__((format(gnu_printf, a, b))) /* else the compiler checks against the old runtime, which lacks %zu */
+#elif defined(__GNUC__)
 #define PN_PRINTF(a, b) __attribute__((format(printf, a, b)))
 #else
 #define PN_PRINTF(a, b)
