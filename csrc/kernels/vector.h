@@ -3,6 +3,7 @@
  * An isa_*.c file sets PN_VECTOR_BYTES to 16, 32 or 64, or to 0 for one plain element at a time (C11 without vectors: the same bits as 16), and includes
  * this header once. Typed templates, read through base/real.h, then write
  *   V            a vector of `real`            VI       the signed integer vector of the same lanes; what comparisons give
+ *   VU           the unsigned one, for sums and shifts that may wrap
  *   V_LANES      elements in V                 C(0.3)   a constant as `real`
  *   V_of(e)      e as a vector; scalars are broadcast (arithmetic broadcasts by itself: 1 - x * x)
  *   V_load(p) V_store(p, v)                    unaligned
@@ -35,6 +36,7 @@
 #define PN_INLINE static inline __attribute__((always_inline, unused))
 #define V R_(pn_vec)
 #define VI R_(pn_ivec)
+#define VU R_(pn_uvec)
 #define V_LANES ((int)(sizeof(V) / sizeof(real)))
 #define V_WIDE ((int)(sizeof(pn_vec_d) / sizeof(double)))
 #define V_PARTS (V_LANES / V_WIDE)
@@ -100,8 +102,10 @@ typedef double pn_vec_d;
 
 #if PN_VECTOR_BYTES > 1
 typedef VI_element VI __attribute__((vector_size(PN_VECTOR_BYTES)));
+typedef VU_element VU __attribute__((vector_size(PN_VECTOR_BYTES)));
 #else
 typedef VI_element VI;
+typedef VU_element VU;
 #endif
 
 /* --- whole and partial loads and stores; memcpy of a known size is one unaligned instruction */

@@ -82,8 +82,8 @@ PN_INLINE V R_(polynomial)(V x, const real *c, int n) {
 }
 
 /* ---- exp ---- */
-PN_INLINE V R_(from_small)(VI n) { return V_from_bits(V_bits(V_of(MAGIC)) + n) - MAGIC; } /* n as real, |n| < 2^21 */
-PN_INLINE V R_(power_of_2)(VI n) { return V_from_bits((n + BIAS) << MANTISSA); }          /* 2^n, n within the normal numbers */
+PN_INLINE V R_(from_small)(VI n) { return V_from_bits(V_bits(V_of(MAGIC)) + n) - MAGIC; }  /* n as real, |n| < 2^21 */
+PN_INLINE V R_(power_of_2)(VI n) { return V_from_bits((VI)(((VU)n + BIAS) << MANTISSA)); } /* 2^n, n within the normal numbers */
 
 /* x = n ln 2 + r, |r| <= ln 2 / 2; returns r. */
 PN_INLINE V R_(exp_reduce)(V x, VI *n) {
@@ -131,7 +131,7 @@ PN_INLINE V R_(log_sum)(V n, V f) {
 }
 PN_INLINE V R_(pn_log)(V x) {
     const VI tiny = (VI)(x < SMALLEST_NORMAL);
-    const VI bits = V_bits(V_select(tiny, x * C((int64_t)1 << SUBNORMAL_BITS), x)) - SQRT_HALF;
+    const VI bits = (VI)((VU)V_bits(V_select(tiny, x * C((int64_t)1 << SUBNORMAL_BITS), x)) - (VU_element)SQRT_HALF);
     const V n = R_(from_small)(bits >> MANTISSA) - V_keep(tiny, SUBNORMAL_BITS);
     const V m = V_from_bits((bits & (((VI_element)1 << MANTISSA) - 1)) + SQRT_HALF); /* x = 2^n m, sqrt(1/2) <= m < sqrt(2) */
     const V y = V_select(x == INFINITE, x, R_(log_sum)(n, m - 1));
