@@ -5,27 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from . import _core
-
-__all__ = ["cpu", "show_versions"]
-
-
-def cpu() -> dict:
-    """What the core found out about the processor.
-
-    Returns:
-        dict with "isa" (the instruction set in force: "portable", "avx2", "avx512", "neon"), "isas" (those this machine
-        and build have), "brand" (the processor's name, "" when unknown), "threads" (in use), "compiler", "flags".
-
-    Source: the core asks the processor and the operating system at start; `PYNEURO_ISA` and `PYNEURO_NUM_THREADS` lower
-    what it finds.
-
-    Example:
-        >>> import pyneuro as pn
-        >>> pn.cpu()["isa"] in pn.cpu()["isas"]
-        True
-    """
-    return _core.cpu()
+__all__ = ["show_versions"]
 
 
 def show_versions() -> None:
@@ -38,12 +18,12 @@ def show_versions() -> None:
     """
     from importlib import metadata
 
-    from . import __version__
+    from . import __version__, _core
 
-    found = cpu()
+    found = _core.cpu()
     rows = [
         ("pyneuro", __version__),
-        ("instruction set", f"{found['isa']} (of {', '.join(found['isas'])})"),
+        ("instruction set", f"{found['isa']} (of {', '.join(found['available'])})"),
         ("threads", found["threads"]),
         ("processor", found["brand"] or platform.processor() or platform.machine()),
         ("compiler", found["compiler"]),

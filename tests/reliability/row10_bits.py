@@ -79,7 +79,7 @@ def measure(size: str) -> list[Figure]:
             agreed += value == reference[name]
     figures = [Figure("10-same-bits", agreed, f"of {tried}", agreed == tried)]
     golden = json.loads(GOLDEN.read_text())
-    isas = [isa for isa in pn.cpu()["isas"] if isa in golden]
+    isas = [isa for isa in pn.cpu()["available"] if isa in golden]
     met = [isa for isa in isas if in_process(1, isa) == golden[isa]]
     missing = ", ".join(sorted(set(isas) - set(met)))
     note = f"differs: {missing}" if missing else ", ".join(met)
@@ -88,5 +88,5 @@ def measure(size: str) -> list[Figure]:
 
 if __name__ == "__main__" and "--write" in sys.argv:
     known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
-    known |= {isa: in_process(1, isa) for isa in pn.cpu()["isas"]}
+    known |= {isa: in_process(1, isa) for isa in pn.cpu()["available"]}
     GOLDEN.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
