@@ -24,12 +24,12 @@ def _tensor(x):
 
 def linear(input, weight, bias=None):
     """y = x W' + b: input (*, in), weight (out, in), bias (out,) or None -> (*, out)."""
-    return _ops["linear"](input, weight) if bias is None else _ops["linear"](input, weight, bias)
+    return _ops["linear"](input, weight, bias)
 
 
 def embedding(input, weight):
     """Row input[i] of weight: input integers (*), weight (n, d) -> (*, d)."""
-    return _ops["embedding"](weight, input)
+    return _ops["index_select"](weight, input, 0)
 
 
 def flatten(input, start_dim=0, end_dim=-1):
@@ -261,15 +261,15 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     0.407606
     """
     input, target = _tensor(input), _tensor(target)
-    tensors = (input, target) if weight is None else (input, target, _factor(weight, input))
+    weight = None if weight is None else _factor(weight, input)
     if target.dtype == "int64":
-        return _ops["cross_entropy"](*tensors, reduction, ignore_index, label_smoothing)
+        return _ops["cross_entropy"](input, target, weight, reduction, ignore_index, label_smoothing)
     if len(target.shape) < len(input.shape):
         raise TypeError(
             f"cross_entropy: target of shape {tuple(target.shape)} has type {target.dtype}; class numbers must be "
             f"integers, y.astype('int64')"
         )
-    return _ops["soft_cross_entropy"](*tensors, reduction, label_smoothing)
+    return _ops["soft_cross_entropy"](input, target, weight, reduction, label_smoothing)
 
 
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
@@ -277,5 +277,5 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     input, target = _tensor(input), _tensor(target)
     if target.dtype != "int64":
         raise TypeError(f"nll_loss: target has type {target.dtype}; class numbers must be integers, y.astype('int64')")
-    tensors = (input, target) if weight is None else (input, target, _factor(weight, input))
-    return _ops["nll"](*tensors, reduction, ignore_index)
+    weight = None if weight is None else _factor(weight, input)
+    return _ops["nll"](input, target, weight, reduction, ignore_index)

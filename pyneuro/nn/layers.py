@@ -7,7 +7,7 @@ from pyneuro.nn import _check, init
 from pyneuro.nn.module import Module
 
 _ops = _core.ops
-_linear, _dropout, _embedding = _ops["linear"], _ops["dropout"], _ops["embedding"]
+_linear, _dropout, _index_select = _ops["linear"], _ops["dropout"], _ops["index_select"]
 
 
 def _real(layer, dtype):
@@ -68,8 +68,7 @@ class Linear(Module):
 
     def forward(self, x):
         """x (*, in_features) -> (*, out_features)."""
-        bias = self.bias
-        return _linear(x, self.weight) if bias is None else _linear(x, self.weight, bias)
+        return _linear(x, self.weight, self.bias)
 
     def extra_repr(self):
         """PyTorch's: sizes and whether there is a bias."""
@@ -112,7 +111,7 @@ class Embedding(Module):
 
     def forward(self, x):
         """x integers (*) -> (*, embedding_dim)."""
-        return _embedding(self.weight, x)
+        return _index_select(self.weight, x, 0)
 
     def extra_repr(self):
         """PyTorch's: both sizes."""

@@ -6,10 +6,9 @@ it was assigned to, and says in `forward` how it computes. Training (`fit`, `pre
 
 import threading
 
-from pyneuro.train import Trainable
-
 from pyneuro import _core
 from pyneuro.nn import _state, init
+from pyneuro.train import Trainable
 
 Tensor = _core.Tensor
 _labels = threading.local()  # .of: dict id(module) -> label while this thread's recording wants to know layers
@@ -475,6 +474,9 @@ def _name_layer(error, module):
         label, message = module._label(), error.args[0]
         if message.startswith(label):  # the core knew the layer already
             return
+        op, _, rest = message.partition(": ")
+        if op in _core.ops and type(module).__module__.startswith("pyneuro."):
+            message = rest  # "linear: x has ..." in a Linear says the same twice; in a user's module it says which op
         notes = {"label": label, "message": message, "path": "", "last": module}
     else:
         step = next((path for path, child in module.named_modules() if child is notes["last"]), None)
