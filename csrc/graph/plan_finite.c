@@ -111,8 +111,9 @@ static bool blame(pn_plan *p, int i) {
     const pn_shape *shape = NULL;
     char text[256];
     const char *kind = kind_of(p, made, n, &shape);
-    pn_fail(&p->run->error, PN_E_NONFINITE, "%s%s%s: the first %s is in its %s of shape %s", c->op->name, note->layer ? " in " : "",
-            note->layer ? note->layer : "", kind, forward ? "output" : "gradient", pn_shape_text(shape, text));
+    const char *name = c->op->flags & PN_USER ? ((const plan_context *)c->context)->user->name : c->op->name;
+    pn_fail(&p->run->error, PN_E_NONFINITE, "%s%s%s: the first %s is in its %s of shape %s", name, note->layer ? " in " : "", note->layer ? note->layer : "",
+            kind, forward ? "output" : "gradient", pn_shape_text(shape, text));
     p->run->status = PN_E_NONFINITE;
     return true;
 }
@@ -123,16 +124,24 @@ static bool operands_finite(const pn_plan *p, int i) {
     return all_finite(p, c->in, c->n_in) && (p->notes[i].phase != PLAN_BACKWARD || all_finite(p, c->gout, c->n_out));
 }
 
-/* A parameter that is not finite before the step explains all that follows. */
-static bool blame_leaf(pn_plan *p) {
-    for (int i = 0; i < p->n_held; i++) {
-        const pn_tensor *t = p->held[i];
-        const pn_view v = {t->storage->data, t->shape};
-        char text[256];
-        if (!(t->flags & PN_T_PARAMETER) || all_finite(p, &v, 1)) continue;
+static bool is_parameter(const pn_plan *p, const void *data) {
+    for (int i = 0; i < p->n_held; i++)
+        if (p->held_data[i] == data && (p->held[i]->flags & PN_T_PARAMETER)) return true;
+    return false;
+}
+
+/* A parameter that was not finite before the step explains all that follows. */
+static bool blame_parameter(pn_plan *p, int i) {
+    const pn_call *c = &p->code[i].call;
+    for (int k = 0; k < c->n_in; k++) {
         const pn_shape *shape;
-        const char *kind = kind_of(p, &v, 1, &shape);
-        pn_fail(&p->run->error, PN_E_NONFINITE, "parameter %s of shape %s holds %s", t->name ? t->name : "", pn_shape_text(&t->shape, text), kind);
+        pn_op_input input = {.name = "", .length = 0};
+        char text[256];
+        if (!is_parameter(p, c->in[k].data) || all_finite(p, &c->in[k], 1)) continue;
+        const char *kind = kind_of(p, &c->in[k], 1, &shape);
+        pn_op_get_input(c->op, k, &input);
+        pn_fail(&p->run->error, PN_E_NONFINITE, "%s: %.*s of shape %s holds %s", p->notes[i].layer ? p->notes[i].layer : c->op->name, input.length, input.name,
+                pn_shape_text(shape, text), kind);
         p->run->status = PN_E_NONFINITE;
         return true;
     }
@@ -140,8 +149,8 @@ static bool blame_leaf(pn_plan *p) {
 }
 
 void plan_walk_checked(pn_plan *p, pn_member *m) {
-    if (blame_leaf(p)) return;
     for (int i = 0; i < p->n_code && !p->failed; i++) {
+        if (blame_parameter(p, i)) return;
         const bool innocent = !operands_finite(p, i);
         p->code[i].fn(&p->code[i].call, m);
         if (!innocent && blame(p, i)) return;

@@ -194,7 +194,7 @@ pn_status plan_trace(plan_builder *b) {
 
 /* Forward: where a gradient can flow. Backward from the loss: where it does, and how many instructions will write each. */
 void plan_mark_gradients(plan_builder *b) {
-    for (int v = 0; v < b->n_values; v++) b->values[v].wants = b->values[v].segment >= 0;
+    for (int v = 0; v < b->n_values; v++) b->values[v].wants = b->values[v].segment >= 0 && b->values[v].tensor->requires_grad;
     for (int i = 0; i < b->n_nodes; i++) {
         plan_node *n = &b->nodes[i];
         bool any = false;

@@ -206,6 +206,11 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     pn_plan_spec spec = {.training = training, .keep_gradients = keep, .fuse = fuse};
     if (optimizer != Py_None && training) {
         self->optimizer = Py_NewRef(optimizer);
+        if (!pn_optimizer_fits(((pn_py_optimizer *)optimizer)->o)) {
+            PyErr_SetString(PyExc_RuntimeError, "parameters were converted to another dtype after the optimiser was made");
+            Py_DECREF((PyObject *)self);
+            return NULL;
+        }
         spec.n_segments = ((pn_py_optimizer *)optimizer)->o->n_segments;
         spec.segments = ((pn_py_optimizer *)optimizer)->o->segments;
     }
@@ -299,6 +304,7 @@ PyDoc_STRVAR(plan_run_doc, "run(*arrays)\n--\n\nOne run; returns copies of the o
 static PyObject *plan_run(PyObject *o, PyObject *args) {
     pn_py_plan *self = (pn_py_plan *)o;
     const int n = (int)PyTuple_Size(args);
+    if (!pn_plan_valid(self->p)) return PyErr_Format(PyExc_RuntimeError, "parameters got new memory after the plan was built");
     if (n != pn_plan_inputs(self->p)) return PyErr_Format(PyExc_TypeError, "the plan takes %d arrays, got %d", pn_plan_inputs(self->p), n);
     if (!pn_py_take(&self->busy, "plan")) return NULL;
     bool fine = true;

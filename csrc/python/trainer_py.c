@@ -76,6 +76,8 @@ static bool check_spec(const pn_py_trainer *self, const pn_trainer_spec *s) {
         PyErr_Format(PyExc_ValueError, "%lld rows in batches of %lld cannot be run", (long long)s->rows, (long long)s->batch);
     } else if ((!s->plan && s->rows >= s->batch) || (!s->tail && !s->drop_last && s->rows % s->batch)) {
         PyErr_Format(PyExc_ValueError, "a plan is missing for %lld rows in batches of %lld", (long long)s->rows, (long long)s->batch);
+    } else if ((s->plan && !pn_plan_valid(s->plan)) || (s->tail && !pn_plan_valid(s->tail)) || (s->optimizer && !pn_optimizer_fits(s->optimizer))) {
+        PyErr_SetString(PyExc_RuntimeError, "parameters got new memory after the plan was built");
     } else if (s->optimizer && (((pn_py_plan *)(self->plan ? self->plan : self->tail))->optimizer != self->optimizer ||
                                 (self->tail && ((pn_py_plan *)self->tail)->optimizer != self->optimizer))) {
         PyErr_SetString(PyExc_ValueError, "the plan was built for another optimizer");
@@ -220,21 +222,21 @@ static PyObject *log_array(const pn_py_trainer *self) {
     return array;
 }
 
-PyDoc_STRVAR(run_doc, "run(epochs, seconds)\n--\n\n"
-                      "Goes on until `epochs` are completed or about `seconds` have passed. Returns why it stopped (\"done\", \"time\", \"grad\", \"step\")\n"
+PyDoc_STRVAR(run_doc, "run(epochs, seconds, steps=0)\n--\n\n"
+                      "Goes on until `epochs` are completed, about `seconds` have passed, or `steps` batches are done (0: any number). Returns why it stopped (\"done\", \"time\", \"grad\", \"step\")\n"
                       "and the means of the outputs over the epochs completed meanwhile, (n, outputs).");
 static PyObject *run(PyObject *o, PyObject *args) {
     static const char *const ends[] = {"done", "time", "grad", "step"};
     pn_py_trainer *self = (pn_py_trainer *)o;
-    long long epochs;
+    long long epochs, steps = 0;
     double seconds;
     pn_error e = {PN_OK, ""};
     pn_run_end end;
     pn_poll poll;
-    if (!PyArg_ParseTuple(args, "Ld:run", &epochs, &seconds) || !take_all(self)) return NULL;
+    if (!PyArg_ParseTuple(args, "Ld|L:run", &epochs, &seconds, &steps) || !take_all(self)) return NULL;
     pn_poll_init(&poll, pn_py_ask, NULL);
     void *token = pn_py_release();
-    pn_status status = pn_trainer_run(self->t, epochs, seconds, &poll, &end, &e);
+    pn_status status = pn_trainer_run(self->t, epochs, seconds, steps, &poll, &end, &e);
     pn_py_acquire(token);
     give_all(self);
     mark_written(self);

@@ -102,6 +102,12 @@ int64_t pn_optimizer_size(const pn_optimizer *o) {
     return n;
 }
 
+bool pn_optimizer_fits(const pn_optimizer *o) {
+    for (int i = 0; i < o->n_segments; i++)
+        if (o->segments[i].param->shape.dtype != o->dtype || pn_shape_size(&o->segments[i].param->shape) != o->segments[i].n) return false;
+    return true;
+}
+
 /* ---- preparation ---- */
 
 static void prepare_hyper(const pn_optimizer *o, pn_hyper *h, int64_t steps, double grad_scale) {
@@ -170,6 +176,7 @@ static pn_status check_gradient(const pn_segment *s, int i, pn_error *e) {
 pn_status pn_optimizer_step(pn_optimizer *o, double grad_scale, pn_error *e) {
     bool few[64], *takes = o->n_segments <= 64 ? few : pn_alloc((size_t)o->n_segments * sizeof *takes);
     pn_status status = takes ? PN_OK : pn_fail(e, PN_E_MEMORY, "not enough memory for a step of %d parameters", o->n_segments);
+    if (!status && !pn_optimizer_fits(o)) status = pn_fail(e, PN_E_TYPE, "parameters were converted to another dtype after the optimiser was made");
     for (int i = 0; !status && i < o->n_segments; i++) {
         takes[i] = o->segments[i].param->grad != NULL;
         if (takes[i]) status = check_gradient(&o->segments[i], i, e);

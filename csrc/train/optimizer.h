@@ -9,6 +9,9 @@ pn_status pn_optimizer_new(pn_update rule, int n_groups, const pn_hyper *groups,
                            pn_optimizer **out, pn_error *e);
 void pn_optimizer_free(pn_optimizer *o);
 
+/* False once a parameter was converted to another dtype: the state does not fit any more. */
+bool pn_optimizer_fits(const pn_optimizer *o);
+
 /* Before an update: derives what the rule needs for the next step of each segment that takes part (takes NULL: all). Cheap; may be called again. */
 void pn_optimizer_prepare(pn_optimizer *o, const bool *takes, double grad_scale);
 /* After an update of those segments: counts it. */

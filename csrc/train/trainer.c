@@ -132,13 +132,14 @@ static void decide(pn_trainer *t, pn_poll *poll) {
     const pn_trainer_spec *s = &t->spec;
     pn_progress *p = &t->progress;
     t->go = false;
-    if (t->status || t->finished) return;
+    if (t->status) return;
     if (p->position >= rows_of_epoch(t)) end_epoch(t);
+    if (t->finished) return;
     if (p->epoch >= t->until_epoch) {
         t->end = PN_RUN_DONE;
         return;
     }
-    if (t->logged >= LOG_EPOCHS || time_is_up(t, poll)) {
+    if (t->steps_left == 0 || t->logged >= LOG_EPOCHS || time_is_up(t, poll)) {
         t->end = PN_RUN_TIME;
         return;
     }
@@ -146,6 +147,7 @@ static void decide(pn_trainer *t, pn_poll *poll) {
     const int64_t left = s->rows - p->position;
     t->n = left < s->batch ? left : s->batch;
     t->plan = left < s->batch ? s->tail : s->plan;
+    t->steps_left--;
     t->go = true;
 }
 
@@ -163,10 +165,11 @@ static void slice(void *context, pn_member *m) {
     }
 }
 
-pn_status pn_trainer_run(pn_trainer *t, int64_t epochs, double seconds, pn_poll *poll, pn_run_end *end, pn_error *e) {
+pn_status pn_trainer_run(pn_trainer *t, int64_t epochs, double seconds, int64_t steps, pn_poll *poll, pn_run_end *end, pn_error *e) {
     t->until_epoch = epochs;
     t->deadline = pn_clock() + seconds;
     t->until_poll = t->poll_every;
+    t->steps_left = steps > 0 ? steps : -1;
     t->logged = 0;
     t->finished = false;
     t->status = PN_OK;

@@ -39,9 +39,9 @@ typedef struct pn_progress {
     double step_norm, grad_norm; /* of the last step, where asked for */
 } pn_progress;
 pn_progress *pn_trainer_progress(pn_trainer *t);
-/* Runs until `epochs` are completed, or about `seconds` have passed. *end says why it returned. On failure parameters and progress are those of the last
+/* Runs until `epochs` are completed, about `seconds` have passed, or `steps` batches are done (0: no such limit). *end says why it returned. On failure parameters and progress are those of the last
  * completed step. */
-pn_status pn_trainer_run(pn_trainer *t, int64_t epochs, double seconds, pn_poll *poll, pn_run_end *end, pn_error *e);
+pn_status pn_trainer_run(pn_trainer *t, int64_t epochs, double seconds, int64_t steps, pn_poll *poll, pn_run_end *end, pn_error *e);
 /* Means of the outputs over the epochs completed by the last run: (n, outputs), oldest first. */
 const double *pn_trainer_log(const pn_trainer *t, int64_t *n);
 #endif

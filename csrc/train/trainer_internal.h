@@ -17,7 +17,7 @@ struct pn_trainer {
     void *before; /* all parameters as they were before the update; for step_below */
     uint64_t key; /* of random nodes */
     /* ---- the run in progress: written by member 0 before a barrier ---- */
-    int64_t until_epoch, until_poll, poll_every;
+    int64_t until_epoch, until_poll, poll_every, steps_left; /* steps_left < 0: no limit */
     double deadline;
     bool go, finished; /* go: there is a step to do; finished: a stopping rule has fired */
     pn_run_end end;
