@@ -22,20 +22,13 @@ class _Elementwise(Module):
         super().__init__()
         _check.refuse(type(self).__name__, other, self._attributes or ("inplace",))
 
-    def forward(self, x):
-        """x (*) -> (*)."""
-        return self._op(x, *[getattr(self, name) for name in self._attributes])
-
-    def _values(self):
-        return {name: getattr(self, name) for name in self._attributes}
-
     def extra_repr(self):
         """The arguments, as PyTorch shows them; the convention at 0 only where one was chosen."""
         shown = {k: v for k, v in self._config().items() if v or k not in ("relu_grad_at_zero", "at_zero")}
         return ", ".join(f"{name}={value}" for name, value in shown.items())
 
     def _config(self):
-        return self._values()
+        return {name: getattr(self, name) for name in self._attributes}
 
 
 class _Plain(_Elementwise):
@@ -101,6 +94,10 @@ class Step(_Elementwise):
         super().__init__(**other)
         self.at_zero = _check.number("Step", "at_zero", at_zero)
 
+    def forward(self, x):
+        """x (*) -> (*)."""
+        return self._op(x, self.at_zero)
+
 
 class ReLU(_Elementwise):
     """`ReLU(relu_grad_at_zero=0)`: y = max(x, 0). NaN stays NaN.
@@ -116,6 +113,10 @@ class ReLU(_Elementwise):
     def __init__(self, inplace=False, *, relu_grad_at_zero=0.0, **other):
         super().__init__(**other)
         self.relu_grad_at_zero = _check.number("ReLU", "relu_grad_at_zero", relu_grad_at_zero, 0, 1)
+
+    def forward(self, x):
+        """x (*) -> (*)."""
+        return self._op(x, self.relu_grad_at_zero)
 
 
 class LeakyReLU(_Elementwise):
@@ -169,6 +170,10 @@ class Hardtanh(_Elementwise):
         super().__init__(**other)
         self.min_val = _check.number("Hardtanh", "min_val", min_val)
         self.max_val = _check.number("Hardtanh", "max_val", max_val, low=self.min_val)
+
+    def forward(self, x):
+        """x (*) -> (*)."""
+        return self._op(x, self.min_val, self.max_val)
 
 
 class GELU(Module):
