@@ -121,8 +121,8 @@ static PyObject *available(void) {
 static PyObject *cpu(PyObject *module, PyObject *ignored) {
     (void)module;
     (void)ignored;
-    return Py_BuildValue("{s:s,s:N,s:s,s:i,s:i,s:s,s:s}", "isa", pn_isa_name(pn_kernels_get()->isa), "available", available(), "brand", pn_cpu_brand(),
-                         "threads", pn_threads_get(), "cores", pn_cpu_threads(), "compiler", COMPILER, "flags", PN_BUILD_FLAGS);
+    return Py_BuildValue("{s:s,s:N,s:N,s:s,s:i,s:i,s:s,s:s}", "isa", pn_isa_name(pn_kernels_get()->isa), "isas", available(), "available", available(), "brand",
+                         pn_cpu_brand(), "threads", pn_threads_get(), "cores", pn_cpu_threads(), "compiler", COMPILER, "flags", PN_BUILD_FLAGS);
 }
 
 static PyObject *set_isa(PyObject *module, PyObject *name) {
