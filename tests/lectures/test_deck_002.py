@@ -34,7 +34,8 @@ def test_item_20_neuron_without_bias_and_what_a_line_cannot_do():
 
 def test_item_21_layers_are_functions():
     """x(0) -> h_1 -> x(1) -> h_2 -> x(2): the net is the composition, its graph lists the functions."""
-    h1, h2 = nn.Linear(3, 4, seed=1), nn.Linear(4, 2, seed=2)
+    pn.manual_seed(21)
+    h1, h2 = nn.Linear(3, 4), nn.Linear(4, 2)
     net = nn.Sequential(h1, nn.Tanh(), h2)
     x = pn.tensor(np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3))
     by_hand = h2(h1(x).tanh())

@@ -57,7 +57,8 @@ def test_item_53_paralysis_of_the_network():
     x = t64(np.random.default_rng(0).standard_normal((200, 20)))
 
     def share(scale):
-        layer = nn.Linear(20, 50, seed=1).to("float64")
+        pn.manual_seed(53)
+        layer = nn.Linear(20, 50).to("float64")
         with pn.no_grad():
             layer.weight *= scale
         s = layer(x).detach()
@@ -97,7 +98,8 @@ def test_item_55_heads_and_losses():
         "multi-class": (3, "cross_entropy", scores.argmax(1)),
     }
     for name, (outputs, loss, y) in tasks.items():
-        net = nn.Linear(4, outputs, seed=0).to("float64")
+        pn.manual_seed(55)
+        net = nn.Linear(4, outputs).to("float64")
         before = net.evaluate(x, y, loss=loss)["loss"]
         net.fit(x, y, loss=loss, optimizer=optim.Adam(lr=0.05), epochs=120, batch_size=30, seed=0, verbose=0)
         assert net.evaluate(x, y, loss=loss)["loss"] < 0.3 * before, name

@@ -98,7 +98,8 @@ def _fit_eager() -> Case:
     class Reads(nn.Module):
         def __init__(self):
             super().__init__()
-            self.a = nn.Linear(20, 5, seed=1)
+            pn.manual_seed(1)
+            self.a = nn.Linear(20, 5)
 
         def forward(self, x):
             return self.a(x) * (2.0 if x.sum().item() > 0 else 1.0)
@@ -107,7 +108,7 @@ def _fit_eager() -> Case:
 
 
 def _fit_regression() -> Case:
-    net, (x, _) = nn.Linear(20, 1, seed=0), nets.data(64)
+    net, (x, _) = nn.Sequential(nn.Linear(20, 1), seed=0), nets.data(64)
     target = x[:, :1].copy()
 
     def call():

@@ -54,7 +54,7 @@ def packed(header, payload: bytes, sums: bool = True, raw: bytes | None = None) 
 
 def model_seeds() -> list[bytes]:
     """Good models, then headers and architectures that must be refused."""
-    shared = nn.Linear(3, 3, seed=0)
+    shared = nn.Linear(3, 3)
     nets = [
         nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1), seed=0),
         nn.Sequential(shared, nn.Tanh(), shared, nn.Dropout(0.3), nn.Softmax(dim=1)),
