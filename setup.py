@@ -45,6 +45,9 @@ class BuildCore(build_ext):
         clang_cl = self.compiler.compiler_type == "msvc"
         compiler = self._clang_cl() if clang_cl else self._unix()
         macros = ["-D{}={}".format(name, value) for name, value in ext.define_macros]
+        macros.append(
+            '-DPN_BUILD_FLAGS="{}"'.format(" ".join(word for word in native.COMMON if not word.startswith("-W")))
+        )
         extra = macros + ["-I" + path for path in self.include_dirs] + ([] if clang_cl else ["-g0", "-pthread"])
         try:
             objects = native.compile_objects(
