@@ -11,7 +11,9 @@ from __future__ import annotations
 import csv
 import io
 import math
+import struct
 import zipfile
+import zlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 LABEL_NAMES = ("label", "target", "class", "y")
+PAIRS = (("x_train", "y_train"), ("X_train", "y_train"), ("X", "y"), ("x", "y"), ("data", "target"))
 MOST_CLASSES = 1000
 MOST_COLUMNS = 1 << 20
 # A compressed file may unpack to this many times its size, and 64 MB more: real data sets stay below 30, bombs do not.
@@ -179,27 +182,38 @@ def _csv_row(row: list[str], width: int, label: int, x: array, labels: list[str]
 
 def read_npz(path: Path) -> Table:
     """Reads an NPZ file into a Table."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_expansion(archive, path)
-            names = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            pairs = [("x_train", "y_train"), ("X", "y"), ("x", "y"), ("data", "target"), ("X_train", "y_train")]
-            pair = next((pair for pair in pairs if pair[0] in names and pair[1] in names), None)
-            if pair is None:
-                found = ", ".join(sorted(names)[:8]) or "nothing"
-                raise ValueError(f"{path}: expected the arrays x_train and y_train, or X and y; found {found}")
-            x, y = (_member(archive, names[name], path) for name in pair)
-            test = tuple(name.replace("train", "test") for name in pair)
-            later = None
-            if test != pair and test[0] in names and test[1] in names:
-                later = tuple(_member(archive, names[name], path) for name in test)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        raise ValueError(f"{path}: not a readable npz file ({' '.join(str(error).split())})") from None
-    return _npz_table(x, y, later, path)
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _check_archive(archive, path)
+                return _npz_table(*_npz_parts(archive, path), path)
+        except _DAMAGED as error:
+            raise ValueError(f"{path}: not a readable npz file ({' '.join(str(error).split())})") from None
 
 
-def _check_expansion(archive: zipfile.ZipFile, path: Path) -> None:
+# what zipfile and its decompressor raise for damaged files; OSError: a seek to where no file is
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, RuntimeError)
+
+
+def _npz_parts(archive: zipfile.ZipFile, path: Path) -> tuple[np.ndarray, np.ndarray, tuple | None]:
+    """(x, y, None or the test part) by the names that are known."""
+    names = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    pair = next((pair for pair in PAIRS if pair[0] in names and pair[1] in names), None)
+    if pair is None:
+        found = ", ".join(sorted(names)[:8]) or "nothing"
+        raise ValueError(f"{path}: expected the arrays x_train and y_train, or X and y; found {found}")
+    x, y = (_member(archive, names[name], path) for name in pair)
+    test = [name.replace("train", "test") for name in pair]
+    if test == list(pair) or not all(name in names for name in test):
+        return x, y, None
+    return x, y, tuple(_member(archive, names[name], path) for name in test)
+
+
+def _check_archive(archive: zipfile.ZipFile, path: Path) -> None:
     """Refuses archives that would unpack to far more than their size: sizes are known before anything is unpacked."""
+    for info in archive.infolist():
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
+            raise ValueError(f"{path}: {info.filename!r:.80} is packed in a way that npz files are not")
     packed = path.stat().st_size
     if sum(info.file_size for info in archive.infolist()) > MOST_EXPANSION * packed + FREE_BYTES:
         raise ValueError(f"{path}: would unpack to more than {MOST_EXPANSION} times its size")
