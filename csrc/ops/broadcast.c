@@ -68,7 +68,7 @@ void pn_bcast_init(pn_bcast *b, const pn_shape *out, int n_in, const pn_view *in
 
 pn_bcast_walk pn_bcast_open(const pn_bcast *b, int64_t lo, int64_t hi) {
     pn_bcast_walk w = {.b = b, .at = lo, .end = hi};
-    if (lo >= hi) return w;
+    if (lo == 0 || lo >= hi) return w;
     for (int d = b->rank - 1; d >= 0; d--) {
         w.index[d] = lo % b->dim[d];
         lo /= b->dim[d];

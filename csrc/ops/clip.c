@@ -19,7 +19,7 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
     if (!gx) return;
     for (pn_span s = pn_span_open(m, pn_shape_size(&c->gout[0].shape)); pn_span_next(&s, m);) {
         for (int64_t i = s.lo; i < s.hi; i++) {
-            const real g = x[i] >= lo && x[i] <= hi ? gy[i] : 0;
+            const real g = ((x[i] >= lo) & (x[i] <= hi)) ? gy[i] : 0; /* no short circuit: a loop without branches */
             gx[i] = add ? gx[i] + g : g;
         }
     }

@@ -46,27 +46,46 @@ static inline void R_(positions)(const pn_call *c, pn_member *m, bool least) {
 }
 
 #ifndef PN_WHOLE_PASS
-/* Counts the ties of each output of the group, then shares its gradient among them. */
-static void R_(share)(pn_fold_walk *w, const real *x, const real *y, const real *gy, real *gx, bool add) {
-    const int64_t length = w->f->along ? w->f->run : w->width, s = w->f->along ? 0 : 1; /* elements of a step; s: do outputs advance with them? */
-    real ties[PN_FOLD_WIDTH] = {0};
+/* gx (= or +=) g where x is y, else what 0 becomes by the same division */
+static inline void R_(give)(real *gx, real x, real y, real gy, real ties, bool add) {
+    const real g = (x == y ? gy : 0) / ties; /* no tie at all: the maximum is NaN, and so is 0 / 0 */
+    *gx = add ? *gx + g : g;
+}
+
+/* One output: counts its ties, then shares its gradient among them. */
+static void R_(share_runs)(pn_fold_walk *w, const real *x, real y, real gy, real *gx, bool add) {
+    int64_t ties = 0;
     for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
-        for (int64_t j = 0; j < length; j++) ties[j * s] += x[w->offset + j] == y[w->at + j * s];
+        for (int64_t j = 0; j < w->f->run; j++) ties += x[w->offset + j] == y;
     }
     for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
-        for (int64_t j = 0; j < length; j++) {
-            const int64_t at = w->offset + j, o = w->at + j * s;
-            const real g = (x[at] == y[o] ? gy[o] : 0) / ties[j * s]; /* no tie at all: the maximum is NaN, and so is 0 / 0 */
-            gx[at] = add ? gx[at] + g : g;
-        }
+        for (int64_t j = 0; j < w->f->run; j++) R_(give)(gx + w->offset + j, x[w->offset + j], y, gy, (real)ties, add);
+    }
+}
+
+/* The same for neighbouring outputs, row after row. */
+static void R_(share_rows)(pn_fold_walk *w, const real *x, const real *y, const real *gy, real *gx, bool add) {
+    real ties[PN_FOLD_WIDTH] = {0};
+    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
+        for (int64_t j = 0; j < w->width; j++) ties[j] += x[w->offset + j] == y[j];
+    }
+    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
+        for (int64_t j = 0; j < w->width; j++) R_(give)(gx + w->offset + j, x[w->offset + j], y[j], gy[j], ties[j], add);
     }
 }
 
 static void R_(backward)(const pn_call *c, pn_member *m) {
-    if (!c->gin[0].data) return;
+    const real *x = c->in[0].data, *y = c->out[0].data, *gy = c->gout[0].data;
+    real *gx = c->gin[0].data;
     pn_fold f;
+    if (!gx) return;
     pn_fold_init(&f, &c->in[0].shape, pn_reduce_mask(&c->in[0].shape, &c->attrs[0]));
-    for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) R_(share)(&w, c->in[0].data, c->out[0].data, c->gout[0].data, c->gin[0].data, c->gin_add[0]);
+    for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) {
+        if (f.along)
+            R_(share_runs)(&w, x, y[w.at], gy[w.at], gx, c->gin_add[0]);
+        else
+            R_(share_rows)(&w, x, y + w.at, gy + w.at, gx, c->gin_add[0]);
+    }
 }
 #endif
 

@@ -19,10 +19,28 @@ static void R_(sum_all)(const pn_call *c, pn_member *m, int64_t n, real *y, cons
     R_(store)(y, total / divisor, add);
 }
 
+/* Short runs are not worth a call. */
+static inline double R_(sum_run)(const pn_call *c, const real *x, int64_t n) {
+    double total = 0;
+    if (n > 8) return R_(pn_call_kernels)(c)->sum(x, n);
+    for (int64_t i = 0; i < n; i++) total += x[i];
+    return total;
+}
+
+/* Each output is the sum of one run: rows that lie one behind the other. */
+static void R_(sum_each_row)(const pn_call *c, pn_member *m, const pn_fold *f, real *y, const real *x, double divisor, bool add) {
+    int64_t lo, hi;
+    pn_member_share(m, f->out, f->run < PN_BLOCK ? PN_BLOCK / (f->run ? f->run : 1) : 1, &lo, &hi);
+    for (int64_t o = lo; o < hi; o++) {
+        if (o % 4096 == 4095 && pn_member_stopped(m)) return;
+        R_(store)(y + o, R_(sum_run)(c, x + o * f->run, f->run) / divisor, add);
+    }
+}
+
 /* One output: runs that lie apart. */
 static double R_(sum_runs)(const pn_call *c, pn_fold_walk *w, const real *x) {
     double total = 0;
-    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) total += R_(pn_call_kernels)(c)->sum(x + w->offset, w->f->run);
+    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) total += R_(sum_run)(c, x + w->offset, w->f->run);
     return total;
 }
 
@@ -38,6 +56,10 @@ static void R_(sum_rows)(pn_fold_walk *w, real *y, const real *x, double divisor
 void R_(pn_fold_sum)(const pn_call *c, pn_member *m, const pn_fold *f, real *y, const real *x, double divisor, bool add, double *scratch) {
     if (pn_fold_sum_scratch(f)) {
         R_(sum_all)(c, m, f->count, y, x, divisor, add, scratch);
+        return;
+    }
+    if (f->along && f->n_folded == 0) {
+        R_(sum_each_row)(c, m, f, y, x, divisor, add);
         return;
     }
     const bool columns = !f->along && f->n_folded == 1 && divisor == 1; /* the kernel rounds before one could divide */

@@ -6,9 +6,25 @@
  */
 #ifdef PN_REAL_PASS
 
+#include "ops/linear_tiny.h"
+
+/* One member does all of it. */
+static void R_(forward_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
+    const int act = (int)c->attrs[0].i;
+    real *y = c->out[0].data;
+    double p[2];
+    if (!takes_tiny(m, 0)) return;
+    R_(tiny_forward)(y, c->in[0].data, c->in[1].data, c->n_in > 2 ? c->in[2].data : NULL, s);
+    if (act >= 0) R_(pn_call_kernels)(c)->act_forward[act](y, y, s->rows * s->out, read_params(c, p));
+}
+
 static void R_(forward)(const pn_call *c, pn_member *m) {
     const sizes s = read_sizes(c);
     double p[2];
+    if (is_tiny(&s)) {
+        R_(forward_tiny)(c, m, &s);
+        return;
+    }
     R_(pn_gemm_call) g = {
         .s = forward_shape(&s),
         .a = c->in[0].data,
@@ -46,17 +62,14 @@ static void R_(bias_gradient)(const pn_call *c, pn_member *m, const sizes *s) {
     if (lo < hi) R_(pn_call_kernels)(c)->column_sums(gb + lo, gz + lo, s->rows, hi - lo, s->out, c->gin_add[2]);
 }
 
-static void R_(backward)(const pn_call *c, pn_member *m) {
-    const sizes s = read_sizes(c);
+/* Input gradient and weight gradient read the same gz: side by side while it is in cache. */
+static void R_(products)(const pn_call *c, pn_member *m, const sizes *s) {
     const real *x = c->in[0].data, *w = c->in[1].data, *gz = c->gout[0].data;
-    if (c->attrs[0].i >= 0) R_(through_activation)(c, m);
-    /* Input gradient and weight gradient read the same gz: side by side while it is in cache. */
-    R_(pn_gemm_call) g[2] = {{.s = input_shape(&s), .a = gz, .b = w}, {.s = weight_shape(&s), .a = gz, .b = x}};
-    const bool same = c->gin[0].data == c->gin[1].data; /* x is also the weight: first one, then the other */
-    const int together = c->gin[0].data && c->gin[1].data && !same ? 2 : 1;
+    R_(pn_gemm_call) g[2] = {{.s = input_shape(s), .a = gz, .b = w}, {.s = weight_shape(s), .a = gz, .b = x}};
+    const int together = c->gin[0].data && c->gin[1].data && !is_same(c) ? 2 : 1;
     for (int i = 0; i < 2; i++) {
         if (!c->gin[i].data) continue;
-        if (same && i == 1) pn_member_barrier(m);
+        if (is_same(c) && i == 1) pn_member_barrier(m);
         g[i].c = c->gin[i].data;
         g[i].add = c->gin_add[i];
         g[i].act = -1;
@@ -65,6 +78,22 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
         pn_product_share(m, blocks, together == 2 ? i : 0, together, &lo, &hi);
         R_(pn_product_run)(c, m, &g[i], blocks, lo, hi);
     }
+}
+
+static void R_(products_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
+    const real *gz = c->gout[0].data;
+    if (c->gin[0].data && takes_tiny(m, 0)) R_(tiny_input)(c->gin[0].data, gz, c->in[1].data, s, c->gin_add[0]);
+    if (is_same(c)) pn_member_barrier(m);
+    if (c->gin[1].data && takes_tiny(m, 1)) R_(tiny_weight)(c->gin[1].data, gz, c->in[0].data, s, c->gin_add[1]);
+}
+
+static void R_(backward)(const pn_call *c, pn_member *m) {
+    const sizes s = read_sizes(c);
+    if (c->attrs[0].i >= 0) R_(through_activation)(c, m);
+    if (is_tiny(&s))
+        R_(products_tiny)(c, m, &s);
+    else
+        R_(products)(c, m, &s);
     if (c->n_in > 2 && c->gin[2].data) R_(bias_gradient)(c, m, &s);
 }
 
@@ -111,6 +140,18 @@ static inline sizes read_sizes(const pn_call *c) {
     const pn_shape *x = &c->in[0].shape, *w = &c->in[1].shape;
     return (sizes){.rows = pn_shape_count(x, 0, x->rank - 1), .in = w->dim[1], .out = w->dim[0]};
 }
+
+/* Products this small have a way of their own (linear_tiny.h); the weight fits a buffer on the stack. */
+#define TINY_WORK 512
+static inline bool is_tiny(const sizes *s) { return s->in * s->out <= TINY_WORK && s->rows * s->in * s->out <= TINY_WORK; }
+/* Does this member compute the k-th tiny product? Neighbours take turns. */
+static inline bool takes_tiny(const pn_member *m, int k) {
+    if (m->index != k % m->count) return false;
+    pn_member_count(m, 1);
+    return true;
+}
+/* x is also the weight, and both gradients lie in one memory: first one, then the other. */
+static inline bool is_same(const pn_call *c) { return c->gin[0].data == c->gin[1].data; }
 
 /* The activation's parameters; the second is the first when left at "none", as in activations.c. */
 static inline const double *read_params(const pn_call *c, double p[2]) {

@@ -97,7 +97,10 @@ static void read_batch(problem *p, int i, const pn_shape *s) {
 
 static problem read_problem(const pn_view *in, const pn_shape *y, const pn_value *attrs) {
     const pn_shape *a = &in[0].shape, *b = &in[1].shape;
-    problem p = {.ta = attrs[0].i && a->rank > 1, .tb = attrs[1].i && b->rank > 1, .batch = 1};
+    problem p; /* not set to 0 first: dim and step are long, and empty for plain matrices */
+    p.ta = attrs[0].i && a->rank > 1;
+    p.tb = attrs[1].i && b->rank > 1;
+    p.batch = 1;
     const int64_t a_rows = a->rank > 1 ? a->dim[a->rank - 2] : 1, a_cols = a->dim[a->rank - 1];
     const int64_t b_rows = b->rank > 1 ? b->dim[b->rank - 2] : b->dim[0], b_cols = b->rank > 1 ? b->dim[b->rank - 1] : 1;
     p.m = p.ta ? a_cols : a_rows;

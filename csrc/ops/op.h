@@ -73,7 +73,7 @@ typedef struct pn_call {
     uint32_t ordinal; /* of this random node in its recording */
     bool training;
     uint8_t layout; /* pn_layout of input 0 and output 0 in a plan, for ops that ask for one; else 0, plain */
-    void *context; /* of a node that runs user code: see graph/graph.h */
+    void *context;  /* of a node that runs user code: see graph/graph.h */
 } pn_call;
 static inline uint64_t pn_call_counter(const pn_call *c) { return c->random->step << 16 | c->ordinal; }
 
@@ -83,12 +83,12 @@ enum {                 /* pn_op.flags */
        PN_VIEW = 1,    /* output 0 is input 0 with another shape: same storage, no copy */
        PN_NO_GRAD = 2, /* has no derivative, and says so */
        PN_RANDOM = 4,
-       PN_IN_PLACE = 8,    /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
-       PN_ANY_LAYOUT = 16, /* elementwise: works on blocked layouts as on plain ones */
-       PN_TRAIN_ONLY = 32, /* the identity in evaluation mode: dropout */
-       PN_USER = 64,       /* runs user code (pn.Function): member 0 only, may fail through the run's error */
-       PN_BATCH_INNER_IO = 128,   /* in a plan input 0 and output 0 are stored batch-innermost (graph/layout.h) */
-       PN_CHANNEL_BLOCK_IO = 256  /* ... or in blocks of 16 channels */
+       PN_IN_PLACE = 8,          /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
+       PN_ANY_LAYOUT = 16,       /* elementwise: works on blocked layouts as on plain ones */
+       PN_TRAIN_ONLY = 32,       /* the identity in evaluation mode: dropout */
+       PN_USER = 64,             /* runs user code (pn.Function): member 0 only, may fail through the run's error */
+       PN_BATCH_INNER_IO = 128,  /* in a plan input 0 and output 0 are stored batch-innermost (graph/layout.h) */
+       PN_CHANNEL_BLOCK_IO = 256 /* ... or in blocks of 16 channels */
 };
 
 typedef struct pn_op {

@@ -10,10 +10,9 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
     const real *x = c->in[0].data, *weight = c->in[1].data;
     real *y = c->out[0].data;
     for (pn_span s = pn_span_open(m, l.size); pn_span_next(&s, m);) {
-        for (int64_t at = s.lo, end; at < s.hi; at = end) {
-            end = run_end(&l, at, s.hi);
-            const real w = weight[channel_of(&l, at)];
-            for (int64_t i = at; i < end; i++) y[i] = x[i] > 0 ? x[i] : w * x[i];
+        for (run r = first_run(&l, &s); r.at < s.hi; r = next_run(&l, &s, r)) {
+            const real w = weight[r.channel];
+            for (int64_t i = r.at; i < r.end; i++) y[i] = x[i] > 0 ? x[i] : w * x[i];
         }
     }
 }
@@ -23,10 +22,9 @@ static void R_(input_gradient)(const pn_call *c, pn_member *m, const layout *l) 
     real *gx = c->gin[0].data;
     const bool add = c->gin_add[0];
     for (pn_span s = pn_span_open(m, l->size); pn_span_next(&s, m);) {
-        for (int64_t at = s.lo, end; at < s.hi; at = end) {
-            end = run_end(l, at, s.hi);
-            const real w = weight[channel_of(l, at)];
-            for (int64_t i = at; i < end; i++) {
+        for (run r = first_run(l, &s); r.at < s.hi; r = next_run(l, &s, r)) {
+            const real w = weight[r.channel];
+            for (int64_t i = r.at; i < r.end; i++) {
                 const real g = x[i] > 0 ? gy[i] : w * gy[i];
                 gx[i] = add ? gx[i] + g : g;
             }
@@ -78,11 +76,18 @@ static layout read_layout(const pn_call *c) {
     l.inner = l.channels == 1 ? l.size : pn_shape_count(x, 2, x->rank);
     return l;
 }
-static inline int64_t channel_of(const layout *l, int64_t at) { return l->channels == 1 ? 0 : at / l->inner % l->channels; }
-/* Where the run of element `at` ends, at most at `limit`. */
-static inline int64_t run_end(const layout *l, int64_t at, int64_t limit) {
-    const int64_t end = (at / l->inner + 1) * l->inner;
-    return end < limit ? end : limit;
+
+/* Elements [at, end) of x, within a span, that have the slope of one channel. */
+typedef struct run {
+    int64_t at, end, channel;
+} run;
+static inline run first_run(const layout *l, const pn_span *s) {
+    const int64_t number = s->lo == 0 || l->channels == 1 ? 0 : s->lo / l->inner, end = (number + 1) * l->inner;
+    return (run){.at = s->lo, .end = end < s->hi ? end : s->hi, .channel = number % l->channels};
+}
+static inline run next_run(const layout *l, const pn_span *s, run r) {
+    const int64_t end = r.end + l->inner;
+    return (run){.at = r.end, .end = end < s->hi ? end : s->hi, .channel = r.channel + 1 < l->channels ? r.channel + 1 : 0};
 }
 
 #define PN_REAL_FILE "ops/prelu.c"
