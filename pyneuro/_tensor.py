@@ -180,7 +180,7 @@ class HookHandle:
 
 
 def register_hook(self, hook):
-    """Calls `hook(grad)` when a backward has the complete gradient of this tensor; what it returns, if not None, replaces it.
+    """Calls `hook(grad)` when a backward has the complete gradient of this tensor; a result replaces it.
 
     Returns a handle with remove(). RuntimeError for a tensor that does not require grad.
 

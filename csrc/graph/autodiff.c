@@ -212,7 +212,8 @@ static pn_status run_node(pn_sweep *s, pn_node *n, node_frame *f, pn_error *e) {
 }
 
 /* Hooks see the complete gradient of a tensor before anybody uses it. */
-static pn_status call_hooks(pn_slot *slot, pn_error *e) {
+static pn_status call_hooks(const pn_sweep *s, pn_slot *slot, pn_error *e) {
+    if (s->again) return PN_OK; /* a drawing looks, it does not act */
     if (!slot->grad || !slot->tensor || !slot->tensor->hooks) return PN_OK;
     return slot->tensor->hooks->call(slot->tensor->hooks, &slot->grad, e);
 }
@@ -221,7 +222,7 @@ static pn_status propagate_node(pn_sweep *s, pn_node *n, pn_error *e) {
     bool reached = false;
     for (int k = 0; k < n->n_out; k++) {
         pn_slot *slot = &s->slots[n->slot + k];
-        if (call_hooks(slot, e)) return e->status;
+        if (call_hooks(s, slot, e)) return e->status;
         reached |= slot->grad != NULL;
     }
     if (!reached) return PN_OK;
@@ -281,7 +282,7 @@ static pn_status propagate(pn_sweep *s, pn_error *e) {
     }
     for (int64_t i = 0; i < s->n_slots; i++) {
         pn_slot *slot = &s->slots[i];
-        if (slot->leaf && call_hooks(slot, e)) return e->status;
+        if (slot->leaf && call_hooks(s, slot, e)) return e->status;
     }
     return PN_OK;
 }
