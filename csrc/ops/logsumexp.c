@@ -44,11 +44,16 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
     real *y = c->out[0].data;
     pn_fold f;
     pn_fold_init(&f, &c->in[0].shape, pn_reduce_mask(&c->in[0].shape, &c->attrs[0]));
-    for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) {
-        if (f.along && f.n_folded == 0 && f.count > 0)
-            k->log_sum_exp(y + w.at, x + w.base, 1, f.run);
-        else
-            R_(group)(k, &w, x, y + w.at);
+    if (!f.along || f.n_folded > 0 || f.count == 0) {
+        for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) R_(group)(k, &w, x, y + w.at);
+        return;
+    }
+    /* Rows one behind the other: the kernel takes as many as go between two looks at the poll. */
+    const int64_t most = PN_PIECE / f.run + 1;
+    int64_t lo, hi;
+    pn_member_share(m, f.out, f.run < PN_BLOCK ? PN_BLOCK / f.run : 1, &lo, &hi);
+    for (int64_t o = lo; o < hi && (o == lo || !pn_member_stopped(m)); o += most) {
+        k->log_sum_exp(y + o, x + o * f.run, hi - o < most ? hi - o : most, f.run);
     }
 }
 

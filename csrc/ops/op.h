@@ -79,16 +79,17 @@ static inline uint64_t pn_call_counter(const pn_call *c) { return c->random->ste
 
 typedef void (*pn_op_fn)(const pn_call *c, pn_member *m);
 
-enum {                 /* pn_op.flags */
-       PN_VIEW = 1,    /* output 0 is input 0 with another shape: same storage, no copy */
-       PN_NO_GRAD = 2, /* has no derivative, and says so */
-       PN_RANDOM = 4,
-       PN_IN_PLACE = 8,          /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
-       PN_ANY_LAYOUT = 16,       /* elementwise: works on blocked layouts as on plain ones */
-       PN_TRAIN_ONLY = 32,       /* the identity in evaluation mode: dropout */
-       PN_USER = 64,             /* runs user code (pn.Function): member 0 only, may fail through the run's error */
-       PN_BATCH_INNER_IO = 128,  /* in a plan input 0 and output 0 are stored batch-innermost (graph/layout.h) */
-       PN_CHANNEL_BLOCK_IO = 256 /* ... or in blocks of 16 channels */
+/* pn_op.flags */
+enum {
+    PN_VIEW = 1,    /* output 0 is input 0 with another shape: same storage, no copy */
+    PN_NO_GRAD = 2, /* has no derivative, and says so */
+    PN_RANDOM = 4,
+    PN_IN_PLACE = 8,          /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
+    PN_ANY_LAYOUT = 16,       /* elementwise: works on blocked layouts as on plain ones */
+    PN_TRAIN_ONLY = 32,       /* the identity in evaluation mode: dropout */
+    PN_USER = 64,             /* runs user code (pn.Function): member 0 only, may fail through the run's error */
+    PN_BATCH_INNER_IO = 128,  /* in a plan input 0 and output 0 are stored batch-innermost (graph/layout.h) */
+    PN_CHANNEL_BLOCK_IO = 256 /* ... or in blocks of 16 channels */
 };
 
 typedef struct pn_op {
