@@ -76,6 +76,17 @@ static void close_frame(frame *f) {
 
 static const char *frame_name(const frame *f) { return f->user ? f->user->name : f->op->name; }
 
+/* An input without derivative that requires grad would silently get none. */
+static pn_status check_constants(const frame *f, pn_error *e) {
+    pn_op_input input;
+    for (int i = 0; i < f->n_in && pn_op_get_input(f->op, i, &input); i++) {
+        if (!input.constant || !f->in[i]->requires_grad) continue;
+        pn_fail(e, PN_E_RUNTIME, "%.*s requires grad, but there is no derivative with respect to it; detach it", input.length, input.name);
+        return pn_error_name(f->ctx->layer, f->op->name, e);
+    }
+    return PN_OK;
+}
+
 /* Checks and shapes of the outputs, into f->q. */
 static pn_status infer(frame *f, pn_error *e) {
     pn_infer *q = &f->q;
@@ -83,6 +94,7 @@ static pn_status infer(frame *f, pn_error *e) {
         pn_status status = pn_op_check_inputs(f->op, f->n_in, f->shape, e);
         if (status) return f->ctx->layer ? pn_error_name(f->ctx->layer, NULL, e) : status;
     }
+    if (f->requires_grad && strchr(f->op->inputs, '!') && check_constants(f, e)) return e->status;
     q->n_in = f->n_in;
     q->in = f->shape;
     q->attrs = f->attrs;

@@ -33,6 +33,7 @@ static bool find_input(const pn_op *op, int i, pn_op_input *out) {
         for (; *end && *end != ' '; end++) {
             out->optional |= *end == '?';
             out->variadic |= *end == '*';
+            out->constant |= *end == '!';
         }
         if (i-- == 0 || out->variadic) return true;
         s = *end ? end + 1 : end;

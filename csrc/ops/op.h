@@ -96,8 +96,9 @@ typedef struct pn_op {
     const char *name;       /* the Python name */
     const char *formula;    /* "y = max(x, 0)" */
     const char *derivative; /* "gx = gy [x > 0]"; NULL only with PN_NO_GRAD */
-    const char
-        *inputs; /* "x:r target:i weight:r?" r: real, i: int64, n: any dtype; all of one letter have one dtype. ?: optional (trailing), *: variadic (last) */
+    /* "x:r target:i weight:r?" r: real, i: int64, n: any dtype; all of one letter have one dtype. ?: optional (trailing), *: variadic (last), !: a constant
+     * that backward gives no gradient: teaching mode refuses one that requires grad. */
+    const char *inputs;
     int n_out;
     const pn_field *fields; /* ends with name NULL; may be NULL */
     pn_status (*infer)(pn_infer *q);
@@ -119,7 +120,7 @@ typedef struct pn_op_input {
     const char *name; /* not terminated: (length) characters */
     int length;
     char kind; /* 'r', 'i' or 'n' */
-    bool optional, variadic;
+    bool optional, variadic, constant;
 } pn_op_input;
 bool pn_op_get_input(const pn_op *op, int i, pn_op_input *out); /* false when the op has no i-th input */
 /* Index into fwd and bwd: dtype of the first real input, PN_F32 when there is none. */

@@ -116,7 +116,7 @@ static const pn_field soft_fields[] = {PN_REDUCTION_FIELD, {"label_smoothing", P
 const pn_op pn_op_soft_cross_entropy = {.name = "soft_cross_entropy",
                                         .formula = "-mean sum_k t_k log softmax(x)_k",
                                         .derivative = "gx = (softmax(x) sum_k t_k - t) / n; gt = -log softmax(x) / n",
-                                        .inputs = "input:r target:r weight:r?",
+                                        .inputs = "input:r target:r weight:r?!",
                                         .n_out = 1,
                                         .fields = soft_fields,
                                         .infer = soft_infer,

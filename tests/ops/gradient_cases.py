@@ -1,0 +1,211 @@
+"""Inputs for every op: what test_gradients.py differentiates. An op that is missing here fails its test."""
+
+import numpy as np
+
+from pyneuro import _core
+
+# Odd sizes around the widths of vectors (4, 8, 16) and of blocks, scalars, and broadcasting pairs.
+SHAPES = [(), (1,), (3, 5), (17,), (2, 1, 33)]
+PAIRS = [
+    ((3, 4), (3, 4)),
+    ((3, 4), (4,)),
+    ((3, 1), (1, 5)),
+    ((), (2, 3)),
+    ((2, 3), ()),
+    ((17,), (17,)),
+    ((2, 1, 4), (3, 1)),
+]
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def spread(rng, shape, kinks=(0.0,), gap=0.02, lo=-2.0, hi=2.0):
+    """Values in lo..hi, none closer than `gap` to a kink, where a difference quotient means nothing."""
+    x = rng.uniform(lo, hi, shape)
+    for kink in kinks:
+        x = np.where(np.abs(x - kink) < gap, kink + gap * 2, x)
+    return x
+
+
+def distinct(rng, shape):
+    """Values that are all apart: the largest one stays the largest under a small change."""
+    n = int(np.prod(shape))
+    return (rng.permutation(n) * 0.1 - 0.05 * n).reshape(shape)
+
+
+def unary(rng, name):
+    kinks = {"hardtanh": (-1.0, 1.0)}.get(name, (0.0,))
+    lo = {"log": 0.2, "sqrt": 0.2, "reciprocal": 0.3}.get(name, -2.0)
+    attrs = {
+        "relu": [{}, {"grad_at_zero": 1.0}],
+        "leaky_relu": [{}, {"slope": 0.3}],
+        "elu": [{}, {"alpha": 1.7}],
+        "hardtanh": [{}, {"min_val": -0.5, "max_val": 1.5}],
+        "step": [{}, {"at_zero": 1.0}],
+    }.get(name, [{}])
+    kinks += tuple(v for a in attrs for k, v in a.items() if k in ("min_val", "max_val"))
+    for a in attrs:
+        for shape in SHAPES:
+            yield [spread(rng, shape, kinks, lo=lo)], a
+
+
+def binary(rng, name):
+    for sa, sb in PAIRS:
+        a = spread(rng, sa, lo=0.3 if name == "pow" else -2.0)
+        b = spread(rng, sb, (0.0,), 0.3) if name == "div" else spread(rng, sb)
+        if name in ("maximum", "minimum"):
+            a, b = np.round(a, 1) + 0.05, np.round(b, 1)
+        yield [a, b], {}
+
+
+def reduction(rng, name):
+    for shape, dims in (((7,), ()), ((3, 4), 0), ((3, 4), (1,)), ((2, 3, 17), (0, 2)), ((2, 3, 5), -2), ((), ())):
+        x = distinct(rng, shape) if name in ("max", "min") else spread(rng, shape)
+        for keepdim in (False, True):
+            yield [x], {"dim": dims, "keepdim": keepdim}
+
+
+def softmax(rng, name):
+    for shape, dim in (((5,), 0), ((3, 17), -1), ((2, 3, 4), 1)):
+        for stable in (True, False):
+            yield [spread(rng, shape)], {"dim": dim, "stable": stable}
+
+
+def loss(rng, name):
+    extra = {"huber": {"delta": 0.7}, "smooth_l1": {"beta": 0.7}, "mse": {"half": True}}.get(name, {})
+    for shape in ((5,), (3, 4), (2, 3, 17)):
+        for reduction in REDUCTIONS:
+            for attrs in ({}, extra) if extra else ({},):
+                # Differences -1.5..1.5 that keep away from 0 and from the corner of huber and smooth_l1.
+                target = rng.uniform(-1, 1, shape)
+                difference = spread(rng, shape, (0.0, -1.0, 1.0, -0.7, 0.7), 0.02, -1.5, 1.5)
+                x = target + difference
+                if name == "bce":
+                    x, target = rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
+                elif name == "bce_with_logits":
+                    target = rng.uniform(0.1, 0.9, shape)
+                elif name == "hinge":
+                    target = rng.choice([-1.0, 1.0], shape)
+                    x = spread(rng, shape, (-1.0, 1.0), 0.02)
+                yield [x, target], {"reduction": reduction, **attrs}
+
+
+def class_loss(rng, name):
+    for shape, target_shape in (((4, 3), (4,)), ((17, 5), (17,)), ((2, 3, 4), (2, 4))):
+        x = spread(rng, shape)
+        if name == "nll":
+            x = -np.abs(x)
+        target = rng.integers(0, shape[1], target_shape)
+        weight = rng.uniform(0.5, 2, shape[1])
+        ignored = target.copy()
+        ignored[(0,) * target.ndim] = -100
+        for reduction in REDUCTIONS:
+            yield [x, target], {"reduction": reduction}
+            yield [x, target, weight], {"reduction": reduction}
+            yield [x, ignored], {"reduction": reduction}
+            if name == "cross_entropy":
+                yield [x, target, weight], {"reduction": reduction, "label_smoothing": 0.2}
+
+
+def soft_loss(rng, name):
+    for shape in ((4, 3), (2, 3, 4)):
+        x, target = spread(rng, shape), rng.uniform(0.1, 1, shape)
+        target /= target.sum(1, keepdims=True)
+        for reduction in REDUCTIONS:
+            yield [x, target], {"reduction": reduction}
+            yield [x, target, rng.uniform(0.5, 2, shape[1])], {"reduction": reduction, "label_smoothing": 0.1}
+
+
+def shapes(rng, name):
+    if name == "reshape":
+        yield [spread(rng, (2, 6))], {"shape": (3, -1)}
+        yield [spread(rng, (1,))], {"shape": ()}
+    elif name == "expand":
+        yield [spread(rng, (2, 1, 3))], {"shape": (4, 2, 5, 3)}
+        yield [spread(rng, ())], {"shape": (17,)}
+    elif name == "transpose":
+        yield [spread(rng, (3, 5))], {"dims": (1, 0)}
+        yield [spread(rng, (2, 3, 4, 5))], {"dims": (2, 0, 3, 1)}
+        yield [spread(rng, (2, 3, 4))], {"dims": None}
+    elif name == "slice":
+        yield [spread(rng, (7, 5))], {"start": (1, 4), "stop": (6, -1), "step": (2, -1)}
+        yield [spread(rng, (4,))], {"start": (2,), "stop": (2,), "step": (1,)}
+    else:
+        for dim in (0, 1, -1):
+            same = [spread(rng, (3, 4)) for _ in range(3)]
+            yield same, {"dim": dim}
+        yield [spread(rng, (2,)) for _ in range(11)], {"dim": 0}
+
+
+def choice(rng, name):
+    if name == "where":
+        yield [rng.integers(0, 2, (3, 4)), spread(rng, (3, 4)), spread(rng, (4,))], {}
+        yield [rng.integers(0, 2, (3, 1)), spread(rng, ()), spread(rng, (3, 5))], {}
+    elif name == "gather":
+        yield [spread(rng, (4, 5)), rng.integers(0, 5, (4, 3))], {"dim": 1}
+        yield [spread(rng, (4, 5)), rng.integers(0, 4, (7, 2))], {"dim": 0}
+    else:
+        for dim in (0, 1):
+            yield [spread(rng, (4, 5, 3)), rng.integers(0, 4, 7)], {"dim": dim}
+        yield [spread(rng, (4, 3)), rng.integers(0, 4, (2, 3))], {"dim": 0}
+
+
+def product(rng, name):
+    if name == "matmul":
+        for sa, sb in (
+            ((3, 4), (4, 5)),
+            ((4,), (4,)),
+            ((3, 4), (4,)),
+            ((4,), (4, 5)),
+            ((2, 3, 4), (4, 5)),
+            ((2, 1, 3, 4), (3, 4, 2)),
+        ):
+            yield [spread(rng, sa), spread(rng, sb)], {}
+        yield [spread(rng, (4, 3)), spread(rng, (5, 4))], {"transpose_a": True, "transpose_b": True}
+        yield [spread(rng, (2, 4, 3)), spread(rng, (4, 5))], {"transpose_a": True}
+        yield [spread(rng, (33, 17)), spread(rng, (19, 17))], {"transpose_b": True}
+        return
+    for x in ((3, 4), (4,), (2, 3, 4), (1, 4)):
+        yield [spread(rng, x), spread(rng, (5, 4)), spread(rng, (5,))], {}
+        yield [spread(rng, x), spread(rng, (5, 4))], {}
+    yield [spread(rng, (33, 17)), spread(rng, (35, 17)), spread(rng, (35,))], {}
+
+
+def rest(rng, name):
+    if name == "clip":
+        yield [spread(rng, (3, 5), (-1.0, 1.0))], {"min": -1.0, "max": 1.0}
+        yield [spread(rng, (17,), (0.5,))], {"min": 0.5}
+    elif name == "prelu":
+        yield [spread(rng, (3, 5)), np.array([0.25])], {}
+        yield [spread(rng, (2, 3, 5)), rng.uniform(0.1, 0.9, 3)], {}
+    elif name == "dropout":
+        yield [spread(rng, (3, 17))], {"p": 0.4}
+        yield [spread(rng, (3, 17))], {"p": 0.0}
+    else:  # cast
+        yield [spread(rng, (3, 5))], {"dtype": "float64"}
+
+
+_LOSSES = ("mse", "mae", "huber", "smooth_l1", "bce", "bce_with_logits", "hinge")
+_FAMILIES = [
+    (unary, [n for n in _core.ops if _core.op_info(n)["file"] == "ops/activations.c"]),
+    (binary, ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]),
+    (reduction, ["sum", "mean", "max", "min", "logsumexp"]),
+    (softmax, ["softmax", "log_softmax"]),
+    (loss, _LOSSES),
+    (class_loss, ["cross_entropy", "nll"]),
+    (soft_loss, ["soft_cross_entropy"]),
+    (shapes, ["reshape", "expand", "transpose", "slice", "concat", "stack"]),
+    (choice, ["where", "gather", "index_select"]),
+    (product, ["matmul", "linear"]),
+    (rest, ["clip", "prelu", "dropout", "cast"]),
+]
+FAMILY = {name: family for family, names in _FAMILIES for name in names}
+
+
+def cases(name):
+    """List of (inputs, attributes): float64 arrays are differentiated, integer arrays are not."""
+    return list(FAMILY[name](np.random.default_rng(abs(hash_of(name))), name))
+
+
+def hash_of(name):
+    """A number from a name that is the same in every process."""
+    return int.from_bytes(name.encode()[:8], "little")
