@@ -64,11 +64,7 @@ static void R_(add_bias)(real *y, const real *bias, int64_t rows, int64_t cols) 
 
 static void R_(clip)(real *y, const real *x, double lo, double hi, int64_t n) {
     const V least = V_of((real)lo), most = V_of((real)hi);
-    for (int64_t i = 0; i < n; i += V_LANES) {
-        V v = V_read(x + i, n - i);
-        v = V_select(v < least, least, v);
-        V_write(y + i, V_select(v > most, most, v), n - i);
-    }
+    for (int64_t i = 0; i < n; i += V_LANES) V_write(y + i, V_min(most, V_max(least, V_read(x + i, n - i))), n - i);
 }
 
 /* y[c, r] = x[r, c] by tiles that stay in the first cache; a tile's column is one line of y. */

@@ -4,13 +4,14 @@
 #define SUM_PARTS (SUM_LANES / V_WIDE)
 #define FOR_PARTS(j) _Pragma("GCC unroll 16") for (int j = 0; j < SUM_PARTS; j++)
 
-/* The total of all chains: halves are added until one is left. */
+/* The total of all chains: the upper half is added to the lower one until one is left, across vectors and then across lanes. */
 PN_INLINE double R_(sum_chains)(const pn_vec_d *chain) {
-    double lane[SUM_LANES];
-    FOR_PARTS(j) memcpy(lane + j * V_WIDE, &chain[j], sizeof *chain);
-    _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++) lane[i] += lane[i + 8];
-    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) lane[i] += lane[i + 4];
-    return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+    pn_vec_d part[SUM_PARTS];
+    FOR_PARTS(j) part[j] = chain[j];
+    if (SUM_PARTS > 8) { _Pragma("GCC unroll 8") for (int j = 0; j < 8; j++) part[j] += part[j + 8]; }
+    if (SUM_PARTS > 4) { _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) part[j] += part[j + 4]; }
+    if (SUM_PARTS > 2) { _Pragma("GCC unroll 2") for (int j = 0; j < 2; j++) part[j] += part[j + 2]; }
+    return pn_total_d(part[0] + part[1]);
 }
 
 /* chain[j] += expression in part j of a and b; `left` < SUM_LANES elements at the end */
@@ -47,36 +48,41 @@ REDUCTION(sum_squares, (const real *x, int64_t n), SQUARE)
 #undef SQUARE
 #undef READ_WIDE
 
-static real R_(max)(const real *x, int64_t n) {
-    V most = V_of(-INFINITE), v = most;
-    VI nan = (VI)(v != v);
-    for (int64_t i = 0; i < n; i += V_LANES) {
-        v = V_read_or(x + i, n - i, -INFINITE);
-        most = V_max(v, most);
-        nan |= (VI)(v != v);
+#define EXTREME_CHAINS 4 /* a comparison takes several cycles: so many run at a time */
+#define FOR_CHAINS(j) _Pragma("GCC unroll 4") for (int j = 0; j < EXTREME_CHAINS; j++)
+/* The largest element in `most`, and in `odd` a lane that is NaN if any element is NaN. */
+#define EXTREME(name, start, value, watch)                                                                                                                     \
+    static real R_(name)(const real *x, int64_t n) {                                                                                                           \
+        V most[EXTREME_CHAINS], odd[EXTREME_CHAINS];                                                                                                           \
+        FOR_CHAINS(j) most[j] = V_of(start), odd[j] = V_of(C(0));                                                                                              \
+        int64_t i = 0;                                                                                                                                         \
+        for (; i + EXTREME_CHAINS * V_LANES <= n; i += EXTREME_CHAINS * V_LANES) {                                                                             \
+            FOR_CHAINS(j) {                                                                                                                                    \
+                const V v = value(V_load(x + i + j * V_LANES));                                                                                                \
+                most[j] = V_max(v, most[j]);                                                                                                                   \
+                odd[j] = watch(odd[j], v);                                                                                                                     \
+            }                                                                                                                                                  \
+        }                                                                                                                                                      \
+        for (; i < n; i += V_LANES) {                                                                                                                          \
+            const V v = value(V_read_or(x + i, n - i, start));                                                                                                 \
+            most[0] = V_max(v, most[0]);                                                                                                                       \
+            odd[0] = watch(odd[0], v);                                                                                                                         \
+        }                                                                                                                                                      \
+        odd[0] = (odd[0] + odd[1]) + (odd[2] + odd[3]);                                                                                                        \
+        if (V_any(odd[0] != odd[0])) return NOT_A_NUMBER;                                                                                                      \
+        return V_largest(V_max(V_max(most[0], most[1]), V_max(most[2], most[3])));                                                                             \
     }
-    real lane[V_LANES], y;
-    V_store(lane, most);
-    y = lane[0];
-    for (int i = 1; i < V_LANES; i++) y = lane[i] > y ? lane[i] : y;
-    return V_any(nan) ? NOT_A_NUMBER : y;
-}
-
-/* By bits: as integers, absolute values are in order, Inf above the finite numbers and NaN above Inf. */
-static real R_(abs_max)(const real *x, int64_t n) {
-    VI most = {0};
-    for (int64_t i = 0; i < n; i += V_LANES) {
-        const VI v = V_bits(V_abs(V_read(x + i, n - i)));
-        most = V_bits(V_select(v > most, V_from_bits(v), V_from_bits(most)));
-    }
-    VI_element lane[V_LANES], largest;
-    real y;
-    memcpy(lane, &most, sizeof lane);
-    largest = lane[0];
-    for (int i = 1; i < V_LANES; i++) largest = lane[i] > largest ? lane[i] : largest;
-    memcpy(&y, &largest, sizeof y);
-    return y;
-}
+#define ITSELF(v) (v)
+#define KEEP_NAN(odd, v) V_select((v) == (v), odd, v)
+#define ADD(odd, v) ((odd) + (v)) /* of absolute values: NaN if one is NaN, for Inf never meets -Inf */
+EXTREME(max, -INFINITE, ITSELF, KEEP_NAN)
+EXTREME(abs_max, C(0), V_abs, ADD)
+#undef EXTREME
+#undef ITSELF
+#undef KEEP_NAN
+#undef ADD
+#undef FOR_CHAINS
+#undef EXTREME_CHAINS
 
 /* out[cols] (= or +=) sum over rows of x[rows, cols], rows in order; COLUMN_PARTS vectors of columns at a time stay in registers. */
 #define COLUMN_PARTS 4

@@ -16,6 +16,7 @@
  *   V_bits(x) V_from_bits(i)                   the same bits as integers, as real
  *   V_abs V_copysign V_sqrt V_min V_max        V_min and V_max give b when a lane of a or b is NaN
  *   V_minimum V_maximum                        NaN when a or b is
+ *   V_largest(v)                               the largest lane; NaN is not looked at
  *   V_to_int(x) V_from_int(i)                  conversion by truncation, and back
  *   V_split(x, parts) V_join(parts)            a V as V_PARTS vectors of double, and back
  *   V_load_wide(p) V_load_wide_n(p, n)         V_WIDE elements of real as one vector of double; n < V_WIDE
@@ -62,10 +63,11 @@
 #define V_abs(x) R_(pn_abs)(x)
 #define V_copysign(size, sign) R_(pn_copysign)(size, sign)
 #define V_sqrt(x) R_(pn_sqrt)(x)
-#define V_min(a, b) V_select((a) < (b), a, b)
-#define V_max(a, b) V_select((a) > (b), a, b)
+#define V_min(a, b) R_(pn_min)(V_of(a), V_of(b))
+#define V_max(a, b) R_(pn_max)(V_of(a), V_of(b))
 #define V_minimum(a, b) V_select(((a) < (b)) | ((a) != (a)), a, b)
 #define V_maximum(a, b) V_select(((a) > (b)) | ((a) != (a)), a, b)
+#define V_largest(v) R_(pn_largest)(v)
 #define V_split(x, parts) R_(pn_split)(x, parts)
 #define V_join(parts) R_(pn_join)(parts)
 #define V_SIGN ((VI){0} + (VI_element)((VU_element)1 << (8 * sizeof(real) - 1))) /* the sign bit of every lane */
@@ -208,6 +210,69 @@ PN_INLINE V R_(pn_sqrt)(V x) {
 #endif
 }
 
+/* --- a < b ? a : b and a > b ? a : b, which is what the instructions of x86 compute, NaN included */
+#if PN_VECTOR_BYTES == 64
+PN_INLINE V R_(pn_min)(V a, V b) { return PN_DOUBLE ? (V)_mm512_min_pd((__m512d)a, (__m512d)b) : (V)_mm512_min_ps((__m512)a, (__m512)b); }
+PN_INLINE V R_(pn_max)(V a, V b) { return PN_DOUBLE ? (V)_mm512_max_pd((__m512d)a, (__m512d)b) : (V)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif PN_VECTOR_BYTES == 32
+PN_INLINE V R_(pn_min)(V a, V b) { return PN_DOUBLE ? (V)_mm256_min_pd((__m256d)a, (__m256d)b) : (V)_mm256_min_ps((__m256)a, (__m256)b); }
+PN_INLINE V R_(pn_max)(V a, V b) { return PN_DOUBLE ? (V)_mm256_max_pd((__m256d)a, (__m256d)b) : (V)_mm256_max_ps((__m256)a, (__m256)b); }
+#elif PN_VECTOR_BYTES == 16 && defined(__x86_64__)
+PN_INLINE V R_(pn_min)(V a, V b) { return PN_DOUBLE ? (V)_mm_min_pd((__m128d)a, (__m128d)b) : (V)_mm_min_ps((__m128)a, (__m128)b); }
+PN_INLINE V R_(pn_max)(V a, V b) { return PN_DOUBLE ? (V)_mm_max_pd((__m128d)a, (__m128d)b) : (V)_mm_max_ps((__m128)a, (__m128)b); }
+#else
+PN_INLINE V R_(pn_min)(V a, V b) { return V_select(a < b, a, b); }
+PN_INLINE V R_(pn_max)(V a, V b) { return V_select(a > b, a, b); }
+#endif
+
+/* --- across lanes: halves are folded onto each other until one lane is left */
+#if PN_VECTOR_BYTES == 0
+PN_INLINE V R_(pn_largest)(V v) { return v; }
+PN_INLINE V R_(pn_total)(V v) { return v; }
+#else
+#undef PN_ORDER
+#if PN_VECTOR_BYTES == 64 && !PN_DOUBLE
+#define PN_ORDER(k) 0 ^ k, 1 ^ k, 2 ^ k, 3 ^ k, 4 ^ k, 5 ^ k, 6 ^ k, 7 ^ k, 8 ^ k, 9 ^ k, 10 ^ k, 11 ^ k, 12 ^ k, 13 ^ k, 14 ^ k, 15 ^ k
+#elif PN_VECTOR_BYTES == 64 || (PN_VECTOR_BYTES == 32 && !PN_DOUBLE)
+#define PN_ORDER(k) 0 ^ k, 1 ^ k, 2 ^ k, 3 ^ k, 4 ^ k, 5 ^ k, 6 ^ k, 7 ^ k
+#elif PN_VECTOR_BYTES == 32 || !PN_DOUBLE
+#define PN_ORDER(k) 0 ^ k, 1 ^ k, 2 ^ k, 3 ^ k
+#else
+#define PN_ORDER(k) 0 ^ k, 1 ^ k
+#endif
+#if defined(__clang__)
+#define PN_SWAP(v, k) __builtin_shufflevector(v, v, PN_ORDER(k)) /* lanes l and l ^ k exchanged */
+#else
+#define PN_SWAP(v, k) __builtin_shuffle(v, (VI){PN_ORDER(k)})
+#endif
+PN_INLINE real R_(pn_largest)(V v) {
+#if PN_VECTOR_BYTES == 64 && !PN_DOUBLE
+    v = V_max(v, PN_SWAP(v, 8));
+#endif
+#if PN_VECTOR_BYTES == 64 || (PN_VECTOR_BYTES == 32 && !PN_DOUBLE)
+    v = V_max(v, PN_SWAP(v, 4));
+#endif
+#if PN_VECTOR_BYTES > 16 || !PN_DOUBLE
+    v = V_max(v, PN_SWAP(v, 2));
+#endif
+    v = V_max(v, PN_SWAP(v, 1));
+    return v[0];
+}
+PN_INLINE real R_(pn_total)(V v) {
+#if PN_VECTOR_BYTES == 64 && !PN_DOUBLE
+    v += PN_SWAP(v, 8);
+#endif
+#if PN_VECTOR_BYTES == 64 || (PN_VECTOR_BYTES == 32 && !PN_DOUBLE)
+    v += PN_SWAP(v, 4);
+#endif
+#if PN_VECTOR_BYTES > 16 || !PN_DOUBLE
+    v += PN_SWAP(v, 2);
+#endif
+    v += PN_SWAP(v, 1);
+    return v[0];
+}
+#endif
+
 /* --- the same elements as doubles, V_WIDE at a time */
 #if PN_DOUBLE
 PN_INLINE void R_(pn_split)(V x, pn_vec_d *parts) { parts[0] = x; }
@@ -226,22 +291,40 @@ PN_INLINE void R_(pn_store_wide_n)(real *p, pn_vec_d d, int n) {
     if (n) *p = (real)d;
 }
 #else
+PN_INLINE pn_vec_d pn_widen(pn_half_f x) {
+#if PN_VECTOR_BYTES == 64
+    return (pn_vec_d)_mm512_cvtps_pd((__m256)x); /* gcc 12 does it in two halves otherwise */
+#elif PN_VECTOR_BYTES == 32
+    return (pn_vec_d)_mm256_cvtps_pd((__m128)x);
+#else
+    return __builtin_convertvector(x, pn_vec_d);
+#endif
+}
+PN_INLINE pn_half_f pn_narrow(pn_vec_d x) {
+#if PN_VECTOR_BYTES == 64
+    return (pn_half_f)_mm512_cvtpd_ps((__m512d)x);
+#elif PN_VECTOR_BYTES == 32
+    return (pn_half_f)_mm256_cvtpd_ps((__m256d)x);
+#else
+    return __builtin_convertvector(x, pn_half_f);
+#endif
+}
 PN_INLINE void R_(pn_split)(V x, pn_vec_d *parts) {
     pn_half_f half[2];
     memcpy(half, &x, sizeof x);
-    parts[0] = __builtin_convertvector(half[0], pn_vec_d);
-    parts[1] = __builtin_convertvector(half[1], pn_vec_d);
+    parts[0] = pn_widen(half[0]);
+    parts[1] = pn_widen(half[1]);
 }
 PN_INLINE V R_(pn_join)(const pn_vec_d *parts) {
     V x;
-    pn_half_f half[2] = {__builtin_convertvector(parts[0], pn_half_f), __builtin_convertvector(parts[1], pn_half_f)};
+    pn_half_f half[2] = {pn_narrow(parts[0]), pn_narrow(parts[1])};
     memcpy(&x, half, sizeof x);
     return x;
 }
 PN_INLINE pn_vec_d R_(pn_load_wide)(const real *p) {
     pn_half_f half;
     memcpy(&half, p, sizeof half);
-    return __builtin_convertvector(half, pn_vec_d);
+    return pn_widen(half);
 }
 PN_INLINE pn_vec_d R_(pn_load_wide_n)(const real *p, int n) {
     pn_vec_d parts[2];
@@ -249,7 +332,7 @@ PN_INLINE pn_vec_d R_(pn_load_wide_n)(const real *p, int n) {
     return parts[0];
 }
 PN_INLINE void R_(pn_store_wide)(real *p, pn_vec_d d) {
-    pn_half_f half = __builtin_convertvector(d, pn_half_f);
+    pn_half_f half = pn_narrow(d);
     memcpy(p, &half, sizeof half);
 }
 PN_INLINE void R_(pn_store_wide_n)(real *p, pn_vec_d d, int n) {

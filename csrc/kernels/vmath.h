@@ -101,17 +101,18 @@ PN_INLINE V R_(exp_finish)(V r, VI n) {
 
 PN_INLINE V R_(pn_exp)(V x) {
     VI n;
-    const V r = R_(exp_reduce)(V_select(x < EXP_MIN, EXP_MIN, V_select(x > EXP_MAX, EXP_MAX, x)), &n);
-    return R_(exp_finish)(r, n);
+    const VI dead = (VI)(x < EXP_MIN); /* set aside: masked scores are -Inf, and products that underflow are slow */
+    const V r = R_(exp_reduce)(V_min(EXP_MAX, V_keep(V_not(dead), x)), &n);
+    return V_keep(V_not(dead), R_(exp_finish)(r, n));
 }
 PN_INLINE V R_(exp_negative)(V x) { /* x <= 0 */
     VI n;
-    const V r = R_(exp_reduce)(V_select(x < EXP_MIN, EXP_MIN, x), &n);
+    const V r = R_(exp_reduce)(V_max(EXP_MIN, x), &n);
     return R_(exp_finish)(r, n);
 }
 PN_INLINE V R_(pn_expm1_negative)(V x) { /* lanes with x > 0 come out as anything */
     VI n;
-    const V r = R_(exp_reduce)(V_select(x < EXPM1_MIN, EXPM1_MIN, x), &n);
+    const V r = R_(exp_reduce)(V_max(EXPM1_MIN, x), &n);
     const V scale = R_(power_of_2)(n);
     return scale * R_(expm1_reduced)(r) + (scale - 1);
 }
@@ -148,16 +149,16 @@ PN_INLINE V R_(pn_log1p_unit)(V x) {
 /* scale / (1 + exp(-x)): with exp(-x) = 2^n (1 + m) and t = 2^-n this is scale t / (1 + t + m), where only the last addition rounds. */
 PN_INLINE V R_(times_sigmoid)(V scale, V x) {
     VI n;
-    const V m = R_(expm1_reduced)(R_(exp_reduce)(-V_select(x < EXP_MIN, EXP_MIN, x), &n));
+    const V m = R_(expm1_reduced)(R_(exp_reduce)(-V_max(EXP_MIN, x), &n));
     const VI half = -n >> 1;
     const V t1 = R_(power_of_2)(half), t2 = R_(power_of_2)(-n - half); /* t = t1 t2, which may be subnormal */
     return V_select(x > 40, scale, scale * t1 * t2 / ((1 + t1 * t2) + m));
 }
 PN_INLINE V R_(pn_sigmoid)(V x) { return R_(times_sigmoid)(V_of(1), x); }
-PN_INLINE V R_(pn_silu)(V x) { return R_(times_sigmoid)(V_select(x < EXP_MIN, EXP_MIN, x), x); }
+PN_INLINE V R_(pn_silu)(V x) { return R_(times_sigmoid)(V_max(EXP_MIN, x), x); }
 PN_INLINE V R_(pn_tanh)(V x) { /* with exp(-2 |x|) = (1 + m) / t it is (t - 1 - m) / (t + 1 + m) */
     VI n;
-    const V least = -2 * V_abs(x), m = R_(expm1_reduced)(R_(exp_reduce)(V_select(least < EXPM1_MIN, EXPM1_MIN, least), &n));
+    const V least = -2 * V_abs(x), m = R_(expm1_reduced)(R_(exp_reduce)(V_max(EXPM1_MIN, least), &n));
     const V t = R_(power_of_2)(-n);
     return V_copysign(((t - 1) - m) / ((t + 1) + m), x);
 }
@@ -173,7 +174,7 @@ PN_INLINE V R_(exp_half_square)(V a, V scale) {
 }
 /* scale P(-|x|) */
 PN_INLINE V R_(normal_tail)(V x, V scale) {
-    const V size = V_abs(x), a = V_select(size > NORMAL_MAX, NORMAL_MAX, size);
+    const V size = V_abs(x), a = V_min(NORMAL_MAX, size);
     const V w = 1 / (a + NORMAL_K), t = (a - NORMAL_K) * w;
     return R_(exp_half_square)(a, V_select(size > NORMAL_MAX, 0, scale) * (2 * NORMAL_K * w * POLYNOMIAL(t, R_(normal_terms))));
 }
@@ -182,7 +183,7 @@ PN_INLINE V R_(pn_normal_cdf)(V x) {
     return V_select(x > 0, 1 - tail, tail);
 }
 PN_INLINE V R_(pn_normal_pdf)(V x) {
-    const V size = V_abs(x), a = V_select(size > NORMAL_MAX, NORMAL_MAX, size);
+    const V size = V_abs(x), a = V_min(NORMAL_MAX, size);
     return R_(exp_half_square)(a, V_of(C(0.39894228040143267794)));
 }
 PN_INLINE V R_(pn_gelu)(V x) {
@@ -195,7 +196,7 @@ PN_INLINE V R_(pn_silu_derivative)(V x) {
     const V s = V_sigmoid(x);
     return s * (1 + x * (1 - s));
 }
-PN_INLINE V R_(pn_gelu_tanh)(V x) { return R_(times_sigmoid)(V_select(x < EXP_MIN, EXP_MIN, x), C(1.5957691216057307118) * (x + C(0.044715) * x * x * x)); }
+PN_INLINE V R_(pn_gelu_tanh)(V x) { return R_(times_sigmoid)(V_max(EXP_MIN, x), C(1.5957691216057307118) * (x + C(0.044715) * x * x * x)); }
 PN_INLINE V R_(pn_gelu_tanh_derivative)(V x) { /* constant where |x| > 30; there x^3 might overflow */
     x = V_select(V_abs(x) > 30, V_copysign(V_of(30), x), x);
     const V x2 = x * x, s = V_sigmoid(C(1.5957691216057307118) * (x + C(0.044715) * x * x2));

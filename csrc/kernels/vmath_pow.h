@@ -58,7 +58,7 @@ PN_INLINE V pow_positive(V a, V b) {
     log2_parts(a, &high, &low);
     const V b_high = upper(b);
     const V y = b_high * high, y_low = (b - b_high) * high + b * low; /* log2 of the result */
-    const V size = y + y_low, clamped = V_select(size > 1100, 1100, V_select(size < -1100, -1100, size));
+    const V size = y + y_low, clamped = V_max(-1100, V_min(1100, size));
     const V shifted = clamped + MAGIC, count = shifted - MAGIC;
     const V z = y - count, t = upper(z + y_low);
     const V u = t * 6.93147182464599609375e-01, w = (y_low - (t - z)) * 6.93147180559945286227e-01 + t * -1.90465429995776804525e-09;
