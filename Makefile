@@ -17,7 +17,7 @@ asan: ## C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(CTEST) --sanitize address,undefined
 
 tsan: ## tests of the threads under ThreadSanitizer
-	$(CTEST) --sanitize thread --only test_team
+	$(CTEST) --sanitize thread --only test_team,test_graph
 
 bench: ## speed against PyTorch and JAX (both must be installed)
 	$(PYTHON) tests/benchmarks/run.py dense

@@ -27,7 +27,7 @@ def arguments():
     parser.add_argument("--sanitize", help="a list for -fsanitize=")
     parser.add_argument("--flags", default="", help="more compiler flags")
     parser.add_argument("--core", help="only these folders of csrc, such as base,kernels; default: all but python")
-    parser.add_argument("--only", help="only test files whose name contains this")
+    parser.add_argument("--only", help="only these test files, such as test_base,test_team")
     parser.add_argument("--runner", default="", help="command in front of each program, such as an emulator")
     parser.add_argument("--program", help="run this program of the folder with --words instead of the tests")
     parser.add_argument("--words", default="", help="command line of that program")
@@ -60,7 +60,7 @@ def main():
     out = (
         Path(args.out) if args.out else native.ROOT / "build" / "c" / "".join(c if c.isalnum() else "-" for c in label)
     )
-    tests = [path for path in sorted(HERE.glob("test_*.c")) if args.only is None or args.only in path.stem]
+    tests = [path for path in sorted(HERE.glob("test_*.c")) if not args.only or path.stem in args.only.split(",")]
     if args.program:
         tests = [HERE / args.program]
     extra = ["-pthread", "-I" + str(HERE), *shlex.split(args.flags)]

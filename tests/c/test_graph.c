@@ -99,23 +99,28 @@ done:
     return n->e.status;
 }
 
+typedef struct planned {
+    pn_plan *plan;
+    pn_optimizer *optimizer;
+    pn_plan_run run;
+    char *scratch; /* (members) of `stride` bytes each */
+    size_t stride;
+} planned;
+
 static void plan_member(void *context, pn_member *m) {
-    void **p = context;
-    pn_plan *plan = p[0];
-    m->scratch = p[3];
-    if (pn_plan_step(plan, p[2], m))
-        pn_plan_update(plan, p[1], m);
-    else
-        CHECK(false, "the step failed: %s", ((pn_plan_run *)p[2])->error.text);
+    planned *p = context;
+    m->scratch = p->scratch + (size_t)m->index * p->stride;
+    bool good = pn_plan_step(p->plan, &p->run, m);
+    if (good) pn_plan_update(p->plan, p->optimizer, m);
+    if (m->index == 0) CHECK(good, "the step failed: %s", p->run.error.text);
 }
 
-/* The same through a recording and a plan. */
-static pn_status plan_step(net *n, float *loss) {
+/* The same through a recording and a plan, by a team. */
+static pn_status plan_step_by(int members, net *n, float *loss) {
     pn_optimizer *o = NULL;
     pn_plan *plan = NULL;
-    void *scratch = NULL;
+    planned p = {.run = {.input_max = INFINITY}};
     pn_hyper hyper = {.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
-    pn_plan_run run = {.input_max = INFINITY};
     pn_recording *r = n->ctx.recording = pn_recording_new(&n->e);
     pn_tensor *root = r ? net_loss(n) : NULL;
     n->ctx.recording = NULL;
@@ -125,7 +130,10 @@ static pn_status plan_step(net *n, float *loss) {
     spec.n_segments = o->n_segments;
     spec.segments = o->segments;
     if (pn_plan_build(r, &spec, &plan, &n->e)) goto done;
-    if (!(scratch = pn_alloc(pn_plan_member_scratch(plan)))) {
+    p.plan = plan;
+    p.optimizer = o;
+    p.stride = (pn_plan_member_scratch(plan) + 63) / 64 * 64;
+    if (!(p.scratch = pn_alloc((size_t)members * p.stride))) {
         pn_fail(&n->e, PN_E_MEMORY, "no room");
         goto done;
     }
@@ -133,18 +141,36 @@ static pn_status plan_step(net *n, float *loss) {
     memcpy(pn_plan_input(plan, 1), n->labels->storage->data, n->labels->storage->bytes);
     pn_plan_set_random(plan, n->ctx.random);
     pn_optimizer_prepare(o, pn_plan_reaches(plan), 1);
-    pn_team_run(1, NULL, plan_member, (void *[]){plan, o, &run, scratch});
+    pn_team_run(members, NULL, plan_member, &p);
     *loss = *(const float *)pn_plan_output(plan, 0)->data;
     char *text = pn_plan_text(plan);
     if (!text) pn_fail(&n->e, PN_E_MEMORY, "no text");
     pn_free(text);
 done:
-    pn_free(scratch);
+    pn_free(p.scratch);
     pn_plan_free(plan);
     pn_optimizer_free(o);
     pn_recording_free(r);
     net_forget(n);
     return n->e.status;
+}
+
+static pn_status plan_step(net *n, float *loss) { return plan_step_by(1, n, loss); }
+
+TEST(a_team_makes_the_same_bits) {
+    net a, b;
+    float loss_a = 0, loss_b = 1;
+    for (int members = 2; members <= 5; members++) {
+        net_open(&a);
+        net_open(&b);
+        for (int step = 0; step < 20; step++) {
+            a.ctx.random.step = b.ctx.random.step = (uint64_t)step;
+            CHECK(plan_step(&a, &loss_a) == PN_OK && plan_step_by(members, &b, &loss_b) == PN_OK && loss_a == loss_b);
+        }
+        for (int i = 0; i < PARAMS; i++) CHECK(!memcmp(a.param[i]->storage->data, b.param[i]->storage->data, a.param[i]->storage->bytes));
+        net_close(&a);
+        net_close(&b);
+    }
 }
 
 TEST(teaching_mode_and_plan_make_the_same_step) {
