@@ -28,8 +28,11 @@ class Loss(Module):
         return {**{name: getattr(self, name) for name in self._options}, "reduction": self.reduction}
 
     def extra_repr(self):
-        """What differs from PyTorch's defaults."""
-        shown = {k: v for k, v in self._config().items() if v is not None and (k, v) != ("reduction", "mean")}
+        """The arguments that differ from their defaults."""
+        import inspect
+
+        defaults = {k: p.default for k, p in inspect.signature(type(self)).parameters.items()}
+        shown = {k: v for k, v in self._config().items() if v is not defaults[k] and v != defaults[k]}
         return ", ".join(f"{k}={v!r}" for k, v in shown.items())
 
 
