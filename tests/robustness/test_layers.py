@@ -45,7 +45,7 @@ def test_hooks_do_not_change_messages():
 
 
 @pytest.mark.parametrize(
-    "sizes", [(10**9, 10**9), (784, 10**9), (10**9, 784), (10**30, 2), (2**62, 2**62), (1, 10**11)]
+    "sizes", [(10**9, 10**9), (784, 10**9), (10**9, 784), (10**30, 2), (2**62, 2**62), (1, 10**13)]
 )
 def test_huge_layers_are_a_memory_error(sizes):
     live = pn._core.alloc_stats()["live_bytes"]
