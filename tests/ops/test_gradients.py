@@ -5,10 +5,9 @@ float32 is held to the float64 gradient of the same op. An op of the list withou
 
 import numpy as np
 import pytest
+from gradient_cases import FAMILY, cases
 
 from pyneuro import _core
-
-from gradient_cases import FAMILY, cases
 
 ISAS = _core.cpu()["available"]
 DIFFERENTIABLE = [n for n in _core.ops if "no_grad" not in _core.op_info(n)["flags"]]
