@@ -85,36 +85,34 @@ PN_INLINE V R_(polynomial)(V x, const real *c, int n) {
 PN_INLINE V R_(from_small)(VI n) { return V_from_bits(V_bits(V_of(MAGIC)) + n) - MAGIC; }  /* n as real, |n| < 2^21 */
 PN_INLINE V R_(power_of_2)(VI n) { return V_from_bits((VI)(((VU)n + BIAS) << MANTISSA)); } /* 2^n, n within the normal numbers */
 
-/* x = n ln 2 + r, |r| <= ln 2 / 2; returns r. */
-PN_INLINE V R_(exp_reduce)(V x, VI *n) {
-    const V shifted = x * C(1.4426950408889634074) + MAGIC;
-    const V count = shifted - MAGIC;
+/* exp(x + more) = 2^n (1 + m) with |m| < 1/2, more small; returns m. x = n ln 2 + high exactly; only the small rest of high is rounded. */
+PN_INLINE V R_(exp_parts)(V x, V more, VI *n) {
+    const V shifted = x * C(1.4426950408889634074) + MAGIC, count = shifted - MAGIC;
     *n = V_bits(shifted) - V_bits(V_of(MAGIC));
-    return (x - count * LN2_HI) - count * LN2_LO;
+    const V high = x - count * LN2_HI, low = count * LN2_LO - more, r = high - low;
+    return high + (r * r * POLYNOMIAL(r, R_(exp_terms)) - low);
 }
-PN_INLINE V R_(expm1_reduced)(V r) { return r + r * r * POLYNOMIAL(r, R_(exp_terms)); }
-/* 2^n exp(r), in two factors, so that n reaches from subnormal results to overflow. */
-PN_INLINE V R_(exp_finish)(V r, VI n) {
+/* scale 2^n (1 + m), in two factors, so that n reaches from subnormal results to overflow. */
+PN_INLINE V R_(exp_joined)(V scale, V m, VI n) {
     const VI half = n >> 1;
-    return (1 + R_(expm1_reduced)(r)) * R_(power_of_2)(half) * R_(power_of_2)(n - half);
+    return scale * (1 + m) * R_(power_of_2)(half) * R_(power_of_2)(n - half);
 }
 
 PN_INLINE V R_(pn_exp)(V x) {
     VI n;
     const VI dead = (VI)(x < EXP_MIN); /* set aside: masked scores are -Inf, and products that underflow are slow */
-    const V r = R_(exp_reduce)(V_min(EXP_MAX, V_keep(V_not(dead), x)), &n);
-    return V_keep(V_not(dead), R_(exp_finish)(r, n));
+    const V m = R_(exp_parts)(V_min(EXP_MAX, V_keep(V_not(dead), x)), V_of(0), &n);
+    return V_keep(V_not(dead), R_(exp_joined)(V_of(1), m, n));
 }
 PN_INLINE V R_(exp_negative)(V x) { /* x <= 0 */
     VI n;
-    const V r = R_(exp_reduce)(V_max(EXP_MIN, x), &n);
-    return R_(exp_finish)(r, n);
+    const V m = R_(exp_parts)(V_max(EXP_MIN, x), V_of(0), &n);
+    return R_(exp_joined)(V_of(1), m, n);
 }
 PN_INLINE V R_(pn_expm1_negative)(V x) { /* lanes with x > 0 come out as anything */
     VI n;
-    const V r = R_(exp_reduce)(V_max(EXPM1_MIN, x), &n);
-    const V scale = R_(power_of_2)(n);
-    return scale * R_(expm1_reduced)(r) + (scale - 1);
+    const V m = R_(exp_parts)(V_max(EXPM1_MIN, x), V_of(0), &n), power = R_(power_of_2)(n);
+    return power * m + (power - 1);
 }
 
 /* ---- log ---- */
@@ -149,7 +147,7 @@ PN_INLINE V R_(pn_log1p_unit)(V x) {
 /* scale / (1 + exp(-x)): with exp(-x) = 2^n (1 + m) and t = 2^-n this is scale t / (1 + t + m), where only the last addition rounds. */
 PN_INLINE V R_(times_sigmoid)(V scale, V x) {
     VI n;
-    const V m = R_(expm1_reduced)(R_(exp_reduce)(-V_max(EXP_MIN, x), &n));
+    const V m = R_(exp_parts)(-V_max(EXP_MIN, x), V_of(0), &n);
     const VI half = -n >> 1;
     const V t1 = R_(power_of_2)(half), t2 = R_(power_of_2)(-n - half); /* t = t1 t2, which may be subnormal */
     return V_select(x > 40, scale, scale * t1 * t2 / ((1 + t1 * t2) + m));
@@ -158,7 +156,7 @@ PN_INLINE V R_(pn_sigmoid)(V x) { return R_(times_sigmoid)(V_of(1), x); }
 PN_INLINE V R_(pn_silu)(V x) { return R_(times_sigmoid)(V_max(EXP_MIN, x), x); }
 PN_INLINE V R_(pn_tanh)(V x) { /* with exp(-2 |x|) = (1 + m) / t it is (t - 1 - m) / (t + 1 + m) */
     VI n;
-    const V least = -2 * V_abs(x), m = R_(expm1_reduced)(R_(exp_reduce)(V_max(EXPM1_MIN, least), &n));
+    const V least = -2 * V_abs(x), m = R_(exp_parts)(V_max(EXPM1_MIN, least), V_of(0), &n);
     const V t = R_(power_of_2)(-n);
     return V_copysign(((t - 1) - m) / ((t + 1) + m), x);
 }
@@ -168,9 +166,8 @@ PN_INLINE V R_(pn_softplus)(V x) { return V_max(x, 0) + V_log1p_unit(R_(exp_nega
 PN_INLINE V R_(exp_half_square)(V a, V scale) {
     const V h = V_from_bits(V_bits(a) & -((VI_element)1 << HALF_BITS));
     VI n;
-    const V r = R_(exp_reduce)(C(-0.5) * h * h, &n) - C(0.5) * (a - h) * (a + h);
-    const VI half = n >> 1;
-    return scale * (1 + R_(expm1_reduced)(r)) * R_(power_of_2)(half) * R_(power_of_2)(n - half);
+    const V m = R_(exp_parts)(C(-0.5) * h * h, C(-0.5) * (a - h) * (a + h), &n);
+    return R_(exp_joined)(scale, m, n);
 }
 /* scale P(-|x|) */
 PN_INLINE V R_(normal_tail)(V x, V scale) {
