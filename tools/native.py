@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
 
 COMMON = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wall", "-Wextra"]
-# gcc takes a buffer that a kernel fills through a pointer for uninitialised; clang does not know the name of that warning.
+# gcc takes a buffer that a kernel fills through a pointer for uninitialised; clang does not know that warning.
 COMMON += ["-Wno-maybe-uninitialized", "-Wno-unknown-warning-option"]
 
 # Extra flags by the end of a file's name: one translation unit per instruction set. All other files are compiled
