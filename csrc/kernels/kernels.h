@@ -32,7 +32,7 @@ typedef enum pn_update {
 /* What one step of one parameter group needs, prepared once a step in double (bias corrections included). Every rule reads the fields it knows. */
 typedef struct pn_hyper {
     double lr, weight_decay, momentum, dampening, beta1, beta2, eps, alpha, lr_decay;
-    int nesterov, centered, decoupled, amsgrad, maximize, first; /* first: state is empty, PyTorch's first step of momentum */
+    int nesterov, maximize, first;                   /* first: state is empty, PyTorch's first step of momentum */
     int64_t step;                                    /* 1-based */
     double grad_scale;                               /* gradient is multiplied by this first: clipping; 1 normally */
     double c[8];                                     /* scalars derived by the rule's prepare line */
