@@ -1,0 +1,458 @@
+"""`fit`: prepares data, losses and optimiser, then runs epochs with callbacks, validation, stopping and checkpoints."""
+
+import contextlib
+import math
+import sys
+import warnings
+
+from pyneuro import _core, optim
+from pyneuro import checkpoint as checkpoints
+from pyneuro import stop as stop_rules
+from pyneuro._fit import arrays
+from pyneuro._fit import program as programs
+from pyneuro._fit.ask import Evaluator
+from pyneuro._fit.plans import Dynamic, fingerprint
+from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules, StreamRunner
+from pyneuro.callbacks import Callback, History, defines
+from pyneuro.nn import _check
+
+SLICE = 0.05  # seconds between two looks at the progress bar
+
+# Arguments of Keras's fit and compile that mean something else, or belong elsewhere.
+FOREIGN = {
+    "from_logits": "from_logits is Keras's; loss='cross_entropy' and 'bce_with_logits' take raw scores, 'nll' "
+    "log-probabilities, 'bce' probabilities",
+    "lr": "lr belongs to the optimiser: optimizer=optim.Adam(lr=...)",
+    "learning_rate": "learning_rate belongs to the optimiser: optimizer=optim.Adam(lr=...)",
+    "momentum": "momentum belongs to the optimiser: optimizer=optim.SGD(lr=..., momentum=...)",
+    "clipnorm": "clipnorm is Keras's, by parameter; clip_norm limits the norm of all gradients together",
+    "clipvalue": "there is no clipvalue; clip_norm limits the norm of all gradients together",
+    "steps_per_epoch": "an epoch is one pass over the data; give fewer rows, or an iterable of batches",
+    "initial_epoch": "a training goes on with checkpoint=PATH, resume=True",
+    "validation_batch_size": "validation takes batches of its own",
+    "validation_freq": "validation runs after each epoch",
+    "validation_steps": "validation takes all its data",
+    "target": "targets are the second argument, y",
+    "num_epochs": "it is called epochs",
+    "patience": "stop=pn.stop.Patience(n), or callbacks=[pn.callbacks.EarlyStopping(patience=n)]",
+    "device": "pyneuro computes on the CPU",
+}
+
+
+def fit(net, X, y=None, **given):
+    """See `Trainable.fit`."""
+    if net.__dict__.get("_fitting"):
+        raise RuntimeError(
+            "fit is already running on this network: a callback or another thread cannot start a second one"
+        )
+    other = given.pop("other")
+    for name in other:
+        if name in FOREIGN:
+            raise TypeError(f"fit: {FOREIGN[name]}")
+    _check.refuse("fit", other, tuple(given))
+    net.__dict__["_fitting"] = True
+    try:
+        return Fit(net, X, y, **given).run()
+    finally:
+        net.__dict__["_fitting"] = False
+
+
+class Fit:
+    """One call of fit."""
+
+    def __init__(
+        self, net, X, y, *, loss, optimizer, epochs, batch_size, shuffle, drop_last, validation_data, validation_split,
+        metrics, class_weight, sample_weight, callbacks, clip_norm, stop, checkpoint, resume, seed, verbose, mode,
+        loss_weights,
+    ):  # fmt: skip
+        self.net = net
+        self.epochs = _check.size("fit", "epochs", epochs, 0)
+        self.optimizer = optim.get(optimizer)
+        self.batch = self._batch_size(batch_size)
+        self.shuffle, self.drop_last, self.verbose = bool(shuffle), bool(drop_last), verbose
+        self.items = programs.loss_items(loss, loss_weights)
+        self.metrics = programs.metric_list(metrics)
+        self.mode = None if mode is None else _check.choice("fit", "mode", mode, ("plan", "eager"))
+        self.rules, self.stops = self._stop_rules(stop, clip_norm)
+        self.callbacks = self._callbacks(callbacks)
+        self.path, self.resume = checkpoint, bool(resume)
+        if self.resume and checkpoint is None:
+            raise ValueError("fit: resume=True needs checkpoint=PATH, from which it goes on")
+        self.seed = _seed(seed)
+        self.saved = checkpoints.read(checkpoint) if self.resume else None
+        if self.saved:
+            self._take_seed(seed)
+        self._bind(net)
+        self._check_values(net)
+        self.stream = arrays.is_stream(X, y)
+        if self.stream:
+            if validation_split or class_weight is not None or sample_weight is not None:
+                raise ValueError(
+                    "fit: validation_split, class_weight and sample_weight need arrays, X is an iterable of batches"
+                )
+            self.source, self.validation = X, validation_data
+            self.rows = None
+        else:
+            self._take_arrays(X, y, validation_data, validation_split, class_weight, sample_weight)
+        self.history = History()
+        self.evaluator = None
+
+    # ---- arguments ----
+
+    def _batch_size(self, batch_size):
+        if batch_size is None:
+            return None if self.optimizer.full_batch else 32
+        return _check.size("fit", "batch_size", batch_size)
+
+    @staticmethod
+    def _stop_rules(stop, clip_norm):
+        clip = 0.0 if clip_norm is None else _check.number("fit", "clip_norm", clip_norm, 0)
+        if clip_norm is not None and not clip:
+            raise ValueError("fit: clip_norm must be above 0")
+        rules = [] if stop is None else list(stop) if isinstance(stop, (list, tuple)) else [stop]
+        grad = step = 0.0
+        for rule in rules:
+            if isinstance(rule, stop_rules.GradBelow):
+                grad = max(grad, rule.eps)
+            elif isinstance(rule, stop_rules.StepBelow):
+                step = max(step, rule.eps)
+            elif not isinstance(rule, Callback):
+                raise TypeError(f"fit: stop must be a rule such as pn.stop.Patience(5), got {rule!r:.80}")
+        return Rules(clip, grad, step), rules
+
+    def _callbacks(self, callbacks):
+        found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+        for callback in found:
+            if isinstance(callback, type) or not all(hasattr(callback, h) for h in ("on_epoch_end", "set_model")):
+                raise TypeError(f"fit: a callback must be an object with Keras's hooks, got {callback!r:.80}")
+        return [*found, *(rule for rule in self.stops if isinstance(rule, Callback))]
+
+    def _take_seed(self, seed):
+        saved = self.saved.meta["seed"]
+        if seed is not None and self.seed != saved:
+            raise ValueError(f"fit: the checkpoint was trained with seed {saved}, this fit has seed {self.seed}")
+        self.seed = saved
+
+    def _bind(self, net):
+        own = list(net.parameters())
+        if not any(p.requires_grad for p in own):
+            raise ValueError(
+                f"fit: {net._label()} has no parameter that can be trained" + (": all are frozen" if own else "")
+            )
+        if not self.optimizer._bound:
+            self.optimizer._bind(own)
+        ids = {id(p) for p in own}
+        if not any(id(p) in ids for p in self.optimizer._parameters()):
+            raise ValueError("fit: the optimizer holds parameters of another network")
+
+    def _check_values(self, net):
+        """Parameters and optimiser state must be finite before the first step."""
+        labels = {id(p): (name, m) for path, m in net.named_modules() for name, p in _named(path, m)}
+        for p in net.parameters():
+            if (
+                p.dtype != "int64"
+                and p.numel()
+                and _core.check_finite(_flat(p.detach().numpy()), p.dtype)[1] is not None
+            ):
+                name, label = labels[id(p)]
+                raise ValueError(f"{label}: parameter {name} of shape {tuple(p.shape)} is not finite")
+        if self.optimizer._core is not None:
+            for name, values in self.optimizer._sync().state().items():
+                for i, array in enumerate(values):
+                    if array.size and _core.check_finite(_flat(array), str(array.dtype))[1] is not None:
+                        raise ValueError(f"the optimizer's {name} of parameter {i} is not finite")
+
+    # ---- data ----
+
+    def _take_arrays(self, X, y, validation_data, split, class_weight, sample_weight):
+        x = arrays.tree("X", X)
+        targets = arrays.tree("y", y) if y is not None else None
+        weight = arrays.part("sample_weight", sample_weight) if sample_weight is not None else None
+        rows = arrays.count_rows([*x.parts, *(targets.parts if targets else []), *([weight] if weight else [])])
+        if class_weight is not None:
+            factors = programs.class_weights(targets, class_weight)
+            weight = arrays.Part("class_weight", factors if weight is None else factors * weight.array.reshape(-1))
+        if weight is not None:
+            weight.array = weight.array.reshape(rows, -1)
+            if weight.array.shape[1] != 1:
+                raise ValueError(f"sample_weight has shape {weight.array.shape}, expected one number a row")
+            weight.array = weight.array[:, 0]
+        x, targets, weight, self.validation = self._split(x, targets, weight, rows, validation_data, split)
+        self.rows = len(x.parts[0].array)
+        self.batch = self.batch or self.rows
+        self.program = programs.Program(self.net, x, targets, weight, self.items, self.metrics)
+
+    def _split(self, x, y, weight, rows, validation_data, split):
+        if not split:
+            return x, y, weight, validation_data
+        if validation_data is not None:
+            raise ValueError("fit: give validation_data or validation_split, not both")
+        split = _check.number("fit", "validation_split", split, 0, 1)
+        first = math.floor(rows * (1 - split))
+        if not 0 < first < rows:
+            raise ValueError(f"fit: validation_split={split:g} of {rows} rows leaves one part empty")
+
+        def part(tree, index):
+            return arrays.Tree(tree.kind, arrays.cut(tree.parts, index), tree.keys) if tree else None
+
+        end, start = slice(first, rows), slice(0, first)  # the last rows, before any shuffling, as in Keras
+        weights = [arrays.cut([weight], i)[0] if weight else None for i in (start, end)]
+        return part(x, start), part(y, start), weights[0], (part(x, end), part(y, end), weights[1])
+
+    # ---- runners ----
+
+    def _user_code(self, program):
+        return fingerprint(self.net) is None or program.identity() is None
+
+    def _make_runner(self):
+        if self.stream:
+            return self._make_stream()
+        program = self.program
+        program.decide(slice(0, min(self.batch, self.rows)))
+        bound = max([arrays.check_finite(p) if p.dtype != "int64" else 0.0 for p in program.x.parts])
+        if program.weight:
+            bound = max(bound, arrays.check_finite(program.weight))
+        for p in program.y.parts if program.y else ():
+            if p.array.dtype.kind == "f":
+                p.dtype = program.real
+                bound = max(bound, arrays.check_finite(p))
+        data = self.rows, self.batch, self.optimizer, self.rules
+        if self.mode != "eager":
+            try:
+                return PlanRunner(
+                    program, *data, self._user_code(program), self.seed, self.shuffle, self.drop_last, bound
+                )
+            except Dynamic as reason:
+                self._say_dynamic(reason)
+        return EagerRunner(program, *data, self.seed, self.shuffle, self.drop_last)
+
+    def _say_dynamic(self, reason):
+        if self.mode == "plan":
+            raise RuntimeError(f"fit: mode='plan' is not possible for {self.net._label()}: {reason}") from None
+        if not self.net.__dict__.get("_said_dynamic"):
+            self.net.__dict__["_said_dynamic"] = True
+            warnings.warn(
+                f"{self.net._label()} is trained step by step in Python, not as a compiled plan, because of {reason}",
+                stacklevel=_outside(),
+            )
+
+    def _make_stream(self):
+        def make(batch):
+            parts = batch if isinstance(batch, (tuple, list)) else (batch,)
+            if not 1 <= len(parts) <= 3:
+                raise ValueError(f"a batch of X must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
+            x = arrays.tree("x of a batch", parts[0])
+            y = arrays.tree("y of a batch", parts[1]) if len(parts) > 1 and parts[1] is not None else None
+            weight = arrays.part("sample_weight of a batch", parts[2]) if len(parts) > 2 else None
+            rows = arrays.count_rows([*x.parts, *(y.parts if y else []), *([weight] if weight else [])])
+            return programs.Program(self.net, x, y, weight, self.items, self.metrics), rows
+
+        eager = self.mode == "eager"
+        return StreamRunner(
+            self.source, make, self.optimizer, self.rules, self.seed, self._user_code, eager, self._say_dynamic
+        )
+
+    # ---- the run ----
+
+    def run(self):
+        """Trains; returns the History."""
+        net, history = self.net, self.history
+        net.history, net.optimizer, net.stop_training = history, self.optimizer, False
+        net._trained_with = self.items, self.metrics
+        history.seed = self.seed
+        self.runner = runner = self._make_runner()
+        history.mode = runner.mode
+        if self.validation is not None:
+            self.evaluator = Evaluator(net, *self._validation_parts(), self.items, self.metrics)
+        history.params = {
+            "epochs": self.epochs,
+            "steps": runner.steps_an_epoch,
+            "batch_size": self.batch,
+            "verbose": self.verbose,
+        }
+        for p in net.parameters():
+            p.grad = None
+        for callback in self.callbacks:
+            callback.set_params(dict(history.params))
+            callback.set_model(net)
+        self._call("on_train_begin", {})
+        if self.saved:
+            self.saved.restore(self)
+        self.done = runner.progress["epoch"]
+        with self._bar() as bar:
+            try:
+                self._epochs(bar)
+            except KeyboardInterrupt:
+                history.stopped_by = "KeyboardInterrupt"
+                self._count()
+                self._save()
+                raise
+            except BaseException as error:
+                history.stopped_by = type(error).__name__
+                raise
+            finally:
+                self._count()
+        self._call("on_train_end", {})
+        history.stopped_by = history.stopped_by or "epochs"
+        return history
+
+    def _validation_parts(self):
+        given = self.validation
+        if not isinstance(given, (tuple, list)) or not 1 <= len(given) <= 3:
+            raise ValueError("fit: validation_data must be (X, y) or (X, y, sample_weight)")
+        x, y, weight = (*given, None, None)[:3]
+        x = x if isinstance(x, arrays.Tree) else arrays.tree("X of validation_data", x)
+        y = y if isinstance(y, arrays.Tree) or y is None else arrays.tree("y of validation_data", y)
+        if weight is not None and not isinstance(weight, arrays.Part):
+            weight = arrays.part("sample_weight of validation_data", weight)
+        return x, y, weight
+
+    def _count(self):
+        """History as of the last completed step. A fused fit leaves no gradients behind."""
+        self.history.steps = self.runner.progress["step"]
+        self.history.mode = self.runner.mode
+
+    def _call(self, hook, *args):
+        """Calls a hook of all callbacks; the last argument is always logs."""
+        for callback in self.callbacks:
+            method = getattr(callback, hook, None)
+            if method is not None:
+                method(*args)
+
+    def _epochs(self, bar):
+        batch_hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+        by_batch = any(defines(c, *batch_hooks) for c in self.callbacks)
+        hooks = any(defines(c, "on_epoch_begin", "on_epoch_end") for c in self.callbacks)
+        by_epoch = bool(by_batch or hooks or self.evaluator or self.path or self.verbose == 2)
+        seconds = SLICE if bar or self.path else math.inf
+        self.begun = -1
+        while self.done < self.epochs and not self.net.stop_training:
+            if by_epoch and self.begun < self.done:
+                self.begun = self.done
+                self._call("on_epoch_begin", self.done, {})
+            end = self._slice(self.done + 1 if by_epoch else self.epochs, seconds, by_batch)
+            self._show(bar)
+            if end in ("grad", "step"):
+                self._end_early(end)
+                return
+        if self.net.stop_training and self.history.stopped_by is None:
+            reason = self.net.stop_training
+            self.history.stopped_by = reason if isinstance(reason, str) else self._stopper()
+
+    def _stopper(self):
+        early = next((c for c in self.callbacks if getattr(c, "stopped_epoch", 0)), None)
+        return type(early).__name__ if early else "callback"
+
+    def _slice(self, until, seconds, by_batch):
+        """Runs until `until` epochs are completed or the slice is over; writes the completed ones into the history."""
+        if not by_batch:
+            end, log = self.runner.run(until, seconds)
+        else:
+            number = self._batches_done()
+            for hook in ("on_train_batch_begin", "on_batch_begin"):
+                self._call(hook, number, {})
+            end, log = self.runner.run(until, math.inf, 1)
+            logs = dict(zip(self.runner.names, map(float, log[-1]), strict=True)) if len(log) else self._means()
+            for hook in ("on_train_batch_end", "on_batch_end"):
+                self._call(hook, number, logs)
+        for means in log:
+            self._end_epoch(means)
+        return end
+
+    def _batches_done(self):
+        position = self.runner.progress["position"]
+        return position if self.stream else -(-position // self.batch)
+
+    def _means(self):
+        p = self.runner.progress
+        if not p["weight"]:
+            return {}
+        return {name: s / p["weight"] for name, s in zip(self.runner.names, p["sums"], strict=True)}
+
+    def _end_epoch(self, means):
+        names, values = list(self.runner.names), [float(v) for v in means]
+        if self.evaluator:
+            self._call("on_test_begin", {})
+            found = self.evaluator.run()
+            names += [f"val_{name}" for name in found]
+            values += found.values()
+            self._call("on_test_end", {f"val_{name}": v for name, v in found.items()})
+        self.history._append(self.done, names, values)
+        self.done += 1
+        self._count()
+        logs = dict(zip(names, values, strict=True))
+        self._call("on_epoch_end", self.done - 1, logs)
+        if self.verbose == 2:
+            text = " - ".join(f"{k}: {v:.4f}" for k, v in logs.items())
+            print(f"Epoch {self.done}/{self.epochs} - {text}")
+        self._save()
+
+    def _end_early(self, end):
+        """A rule has fired: the epoch it fired in counts with what there is of it."""
+        kind = stop_rules.GradBelow if end == "grad" else stop_rules.StepBelow
+        self.history.stopped_by = next(rule.reason for rule in self.stops if isinstance(rule, kind))
+        means = self._means()
+        if means:
+            self._end_epoch(means.values())
+            self.history.stopped_by = next(rule.reason for rule in self.stops if isinstance(rule, kind))
+
+    def _save(self):
+        if self.path is not None:
+            checkpoints.write(self.path, self)
+
+    # ---- progress bar ----
+
+    def _bar(self):
+        if self.verbose != 1:
+            return contextlib.nullcontext()
+        from tqdm import tqdm
+
+        total = self.epochs * self.runner.steps_an_epoch if self.runner.steps_an_epoch else None
+        return tqdm(
+            total=total,
+            unit="step",
+            leave=True,
+            file=sys.stderr,
+            mininterval=0.1,
+            initial=min(self._steps_done(), total or 0),
+        )
+
+    def _steps_done(self):
+        p = self.runner.progress
+        if not self.runner.steps_an_epoch:
+            return p["step"]
+        return p["epoch"] * self.runner.steps_an_epoch + self._batches_done()
+
+    def _show(self, bar):
+        if bar is None:
+            return
+        bar.update(max(self._steps_done() - bar.n, 0))
+        bar.set_description(f"epoch {min(self.done + 1, self.epochs)}/{self.epochs}", refresh=False)
+        last = {name: values[-1] for name, values in self.history.history.items()} or self._means()
+        bar.set_postfix({name: f"{v:.4f}" for name, v in last.items()}, refresh=False)
+
+
+def _named(path, module):
+    label = f"{module._label()} (layer {path})" if path else module._label()
+    return [(name, (name, label)) for name, p in module._parameters.items() if p is not None]
+
+
+def _flat(array):
+    return array.reshape(-1)
+
+
+def _seed(seed):
+    if seed is None:
+        return int(_core.seed_child())
+    return _check.size("fit", "seed", seed, 0) % (1 << 64)
+
+
+def _outside():
+    """Stack level of the first caller outside pyneuro, for warnings."""
+    frame, level = sys._getframe(1), 1
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("pyneuro"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+__all__ = ["Fit", "fit"]

@@ -1,0 +1,376 @@
+"""A network, its losses and its metrics as one function from arrays to scalars: what is recorded, or run step by step.
+
+Which dtype each array gets is decided by the first run: integers stay integers where an op asks for them (labels, the
+indices of an embedding) and become real numbers everywhere else.
+"""
+
+import itertools
+
+import numpy as np
+
+from pyneuro import _core
+from pyneuro._fit import arrays
+from pyneuro.nn import _check, losses
+
+Tensor = _core.Tensor
+
+
+def flatten(value, name="the network"):
+    """Outputs of a network as (list of Tensors, keys or None). TypeError for anything but tensors in it."""
+    keys = list(value) if isinstance(value, dict) else None
+    items = list(value.values()) if keys else list(value) if isinstance(value, (tuple, list)) else [value]
+    for item in items:
+        if not isinstance(item, Tensor):
+            raise TypeError(f"{name} returned {type(item).__name__}, expected a Tensor or a tuple or dict of Tensors")
+    return items, keys
+
+
+# ---- losses ----
+
+
+class LossItem:
+    """One loss with its weight; `key` names the output it belongs to, None when there is one."""
+
+    def __init__(self, loss, weight=1.0, key=None):
+        self.fn = losses.get(loss)
+        self.weight = _check.number("loss", "its weight", weight)
+        self.key = key
+        self.is_own = isinstance(self.fn, losses.Loss)  # one of pyneuro's, which can give a value an element
+        self.takes_classes = isinstance(self.fn, (losses.CrossEntropyLoss, losses.NLLLoss))
+        self.takes_scores = isinstance(self.fn, (losses.BCEWithLogitsLoss, losses.HingeLoss))
+
+    def identity(self):
+        """What decides the recorded operations; None for a callable of the user's."""
+        if not self.is_own:
+            return None
+        return type(self.fn), repr(self.fn), id(self.fn) if self.fn._buffers else 0, self.weight
+
+    def __call__(self, output, target, weight):
+        """Scalar: the loss, with sample weights sum(w_i l_i) / N as in Keras."""
+        if weight is None:
+            value = self.fn(output, target)
+        else:
+            value = self._weighted(output, target, weight)
+        if value.numel() != 1:
+            raise ValueError(f"the loss has shape {tuple(value.shape)}, expected a single number: reduction='mean'")
+        return value * self.weight if self.weight != 1.0 else value
+
+    def _weighted(self, output, target, weight):
+        rows = weight.shape[0]
+        each = self.fn.with_reduction("none")(output, target) if self.is_own else self.fn(output, target)
+        if not each.shape or each.shape[0] != rows:
+            raise ValueError(
+                f"sample_weight and class_weight need one loss value a sample: the loss has shape {tuple(each.shape)} "
+                f"for {rows} rows; give a loss with reduction='none'"
+            )
+        if len(each.shape) > 1:
+            each = each.mean(dim=tuple(range(1, len(each.shape))))
+        return (each * weight).sum() / float(rows)
+
+
+def loss_items(loss, loss_weights=None):
+    """`loss` as a list of LossItem. A list or dict gives one to each output; an entry may be a pair (loss, weight)."""
+    if isinstance(loss, dict):
+        entries = list(loss.items())
+    elif isinstance(loss, (list, tuple)) and not _is_pair(loss):
+        entries = list(enumerate(loss))
+    else:
+        entries = [(None, loss)]
+    if not entries:
+        raise ValueError("loss is empty: give a name, a callable, or one for each output")
+    items = []
+    for key, entry in entries:
+        entry, weight = entry if _is_pair(entry) else (entry, 1.0)
+        if loss_weights is not None:
+            weight = _weight_of(loss_weights, key, len(entries))
+        items.append(LossItem(entry, weight, key))
+    return items
+
+
+def _is_pair(entry):
+    return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[1], (int, float))
+
+
+def _weight_of(weights, key, n):
+    try:
+        if len(weights) != n:
+            raise ValueError(f"loss_weights has {len(weights)} entries for {n} losses")
+        return weights[0 if key is None else key]
+    except (TypeError, KeyError, IndexError):
+        raise ValueError(f"loss_weights must have one number for each loss, got {weights!r:.80}") from None
+
+
+# ---- metrics ----
+
+_METRICS = ("accuracy", "acc", "top_k_accuracy", "top_5_accuracy", "top_3_accuracy", "binary_accuracy")
+
+
+class Metric:
+    """One metric under the name it has in the history."""
+
+    def __init__(self, metric):
+        if isinstance(metric, str):
+            known = (*_METRICS, *losses.BY_NAME)
+            self.name = _check.choice("metrics", "a name", metric, known)
+            self.fn = None if metric in _METRICS else losses.get(metric)
+        elif callable(metric):
+            self.name = getattr(metric, "__name__", type(metric).__name__)
+            self.fn = metric
+        else:
+            raise TypeError(f"a metric must be a name or a callable, got {metric!r:.80}")
+        self.is_own = isinstance(metric, (str, losses.Loss))
+
+    def __call__(self, output, target, item):
+        """Scalar, a mean over the samples."""
+        if self.fn is not None:
+            if (
+                isinstance(self.fn, losses.Loss)
+                and target.dtype == "int64"
+                and not isinstance(self.fn, (losses.CrossEntropyLoss, losses.NLLLoss))
+            ):
+                target = _core.ops["cast"](target, output.dtype)
+            return self.fn(output, target)
+        if self.name.startswith("top_"):
+            k = {"top_5_accuracy": 5, "top_3_accuracy": 3}.get(self.name, 5)
+            return _core.ops["top_k_accuracy"](output, _classes(output, target), min(k, output.shape[1]))
+        return accuracy(output, target, item, self.name == "binary_accuracy")
+
+
+def accuracy(output, target, item, binary):
+    """Share of right answers: the largest of K scores, or one score against its threshold."""
+    several = len(output.shape) > 1 and output.shape[1] > 1
+    labels = isinstance(item.fn, (losses.BCELoss, losses.BCEWithLogitsLoss))  # several yes-or-no answers a sample
+    threshold = 0.0 if item.takes_scores else 0.5
+    if several and not binary and not (labels and target.shape == output.shape):
+        return _core.ops["accuracy"](output, _classes(output, target))
+    if isinstance(item.fn, losses.HingeLoss):
+        target = _core.ops["cast"](target > 0.0, output.dtype)
+    elif target.dtype == "int64":
+        target = _core.ops["cast"](target, output.dtype)
+    return _core.ops["binary_accuracy"](output, target, threshold)
+
+
+def _classes(output, target):
+    if target.dtype == "int64":
+        return target
+    if target.shape == output.shape and output.shape[1] > 1:
+        return _core.ops["argmax"](target, 1)
+    return _core.ops["cast"](target, "int64")
+
+
+def metric_list(metrics):
+    """`metrics` as a list of Metric; one name or callable stands for a list with it."""
+    if metrics is None:
+        return []
+    given = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+    found = [Metric(m) for m in given]
+    names = [m.name for m in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"metrics: {name!r} is given twice")
+    return found
+
+
+# ---- the program ----
+
+
+class Program:
+    """net, losses and metrics over given data. `names` are those of the scalars it returns."""
+
+    def __init__(self, net, x, y, weight, items, metrics):
+        self.net, self.x, self.y, self.weight, self.items, self.metrics = net, x, y, weight, items, metrics
+        self.real = real_dtype(net)
+        self.names = None
+        self._inputs_ready = self._targets_ready = False  # their dtypes are known
+        if weight is not None:
+            weight.dtype = self.real
+
+    @property
+    def parts(self):
+        """All arrays in the order of the plan's inputs."""
+        return [*self.x.parts, *(self.y.parts if self.y else []), *([self.weight] if self.weight else [])]
+
+    def identity(self):
+        """What decides the recorded operations besides network and shapes; None when user code does."""
+        items = [item.identity() for item in self.items]
+        if None in items or not all(m.is_own for m in self.metrics):
+            return None
+        return tuple(items), tuple(m.name for m in self.metrics), self.weight is not None
+
+    def decide(self, index):
+        """Decides about the dtypes of the inputs: real numbers, and integers where the network takes only these."""
+        if not self._inputs_ready:
+            decide_inputs(self.net, self.x, self.real, index)
+            self._inputs_ready = True
+
+    def run(self, index, make):
+        """Runs the network, losses and metrics on rows `index`; `make` turns an array into a Tensor.
+
+        Returns (tensors of the inputs in the order of `parts`, scalars).
+        """
+        inputs = [make(p.rows(index)) for p in self.x.parts]
+        output = call(self.net, self.x, inputs)
+        outputs, keys = flatten(output)
+        targets, weight = [], None
+        if self.y:
+            if not self._targets_ready:
+                prepare_targets(self.y, outputs, keys, self.items, self.real)
+                self._targets_ready = True
+            targets = [make(p.rows(index)) for p in self.y.parts]
+        if self.weight is not None:
+            weight = make(self.weight.rows(index))
+        scalars = self._scalars(output, outputs, keys, targets, weight)
+        return [*inputs, *targets, *([] if weight is None else [weight])], scalars
+
+    def _scalars(self, output, outputs, keys, targets, weight):
+        pairs = self._pairs(output, outputs, keys, targets)
+        values, names = [], []
+        for item, key, out, target in pairs:
+            values.append(item(out, target, weight) if self.y else self._without_target(item, out))
+            names.append("loss" if len(pairs) == 1 else f"{key}_loss")
+        if len(values) > 1:
+            total = values[0]
+            for value in values[1:]:
+                total = total + value
+            values, names = [total, *values], ["loss", *names]
+        for item, key, out, target in pairs:
+            for metric in self.metrics:
+                values.append(metric(out, target, item))
+                names.append(metric.name if len(pairs) == 1 else f"{key}_{metric.name}")
+        self.names = names
+        return values
+
+    @staticmethod
+    def _without_target(item, output):
+        if item.is_own:
+            raise ValueError(f"y is missing: loss {item.fn!r} compares outputs with targets")
+        return item.fn(output)
+
+    def _pairs(self, output, outputs, keys, targets):
+        """(loss, key, output, target) for each output that has a loss."""
+        items = self.items
+        if len(outputs) == 1 and len(items) == 1:
+            return [(items[0], items[0].key, outputs[0], targets[0] if targets else None)]
+        if len(items) == 1 and not items[0].is_own:  # a callable of the user's sees the whole
+            return [(items[0], None, output, self.y.build(targets) if self.y else None)]
+        names = keys or list(range(len(outputs)))
+        if len(items) == 1:
+            items = [LossItem(items[0].fn, items[0].weight, name) for name in names]
+        if len(items) != len(outputs) or (targets and len(targets) != len(outputs)):
+            raise ValueError(
+                f"the network has {len(outputs)} outputs, but there are {len(items)} losses and {len(targets)} targets"
+            )
+        position = {name: i for i, name in enumerate(names)}
+        found = []
+        for i, item in enumerate(items):
+            if isinstance(item.key, str) and item.key not in position:
+                raise ValueError(f"there is a loss for {item.key!r}, but the outputs are {', '.join(map(str, names))}")
+            k = position.get(item.key, i)
+            t = self.y.keys.index(names[k]) if targets and self.y.kind == "dict" and names[k] in self.y.keys else k
+            label = item.key if isinstance(item.key, str) else f"output_{k}"
+            found.append((item, label, outputs[k], targets[t] if targets else None))
+        return found
+
+
+def call(net, x, inputs):
+    """The network on its inputs: several ones as arguments, a dict as keyword arguments."""
+    if x.kind == "dict":
+        return net(**x.build(inputs))
+    return net(*inputs)
+
+
+def real_dtype(net):
+    """ "float32" or "float64": that of the first real parameter or buffer, float32 when there is none."""
+    for tensor in itertools.chain(net.parameters(), net.buffers()):
+        if tensor.dtype != "int64":
+            return tensor.dtype
+    return "float32"
+
+
+def decide_inputs(net, x, real, index):
+    """Sets the dtype of each input. Integers are tried as real numbers first, then as integers, on the rows `index`."""
+    whole = [p for p in x.parts if p.array.dtype.kind in "biu"]
+    for p in x.parts:
+        p.dtype = real
+    if not whole:
+        return
+    first = None
+    old = _core.set_grad_enabled(False)
+    try:
+        for choice in itertools.product((False, True), repeat=min(len(whole), 4)):
+            for p, integer in zip(whole, choice, strict=False):
+                p.dtype = "int64" if integer else real
+            try:
+                call(net, x, [Tensor(p.rows(index)) for p in x.parts])
+                return
+            except TypeError as error:
+                first = first or error
+    finally:
+        _core.set_grad_enabled(old)
+    raise first
+
+
+# ---- targets ----
+
+
+def prepare_targets(y, outputs, keys, items, real):
+    """Decides the dtype of each target by its loss, and checks class numbers against the outputs."""
+    for i, p in enumerate(y.parts):
+        item = items[i] if len(items) == len(y.parts) else items[0]
+        output = outputs[i] if i < len(outputs) else outputs[0]
+        if y.kind == "dict" and keys and y.keys[i] in keys:
+            output = outputs[keys.index(y.keys[i])]
+            item = next((it for it in items if it.key == y.keys[i]), item)
+        if item.takes_classes:
+            _prepare_classes(p, output, item, real)
+        elif not item.is_own and p.array.dtype.kind in "biu":
+            p.dtype = "int64"
+        else:
+            p.dtype = real
+        if p.dtype == real:
+            arrays.check_finite(p)
+
+
+def _prepare_classes(p, output, item, real):
+    shape = tuple(output.shape)
+    if len(shape) < 2:
+        raise ValueError(f"the network's output has shape {shape}, expected one score for each class: (N, K)")
+    array, classes = p.array, shape[1]
+    one_hot = array.ndim == len(shape) and array.shape[1:] == shape[1:] and (array.dtype.kind == "f" or classes > 1)
+    if one_hot and isinstance(item.fn, losses.CrossEntropyLoss):
+        p.dtype = real
+        return
+    if array.dtype.kind == "f":
+        raise TypeError(
+            f"{p.name} has dtype {array.dtype} and shape {array.shape}, but the loss takes class numbers as integers "
+            f"(N,), or probabilities of shape {('N', *shape[1:])}; convert with y.astype('int64')".replace("'N'", "N")
+        )
+    if array.ndim == len(shape) and array.shape[1] == 1:
+        p.array = array = array[:, 0]  # (N, 1) means (N,)
+    p.dtype = "int64"
+    bad = _core.check_labels(array, classes, item.fn.ignore_index)
+    if bad is not None:
+        row, label = bad
+        raise ValueError(
+            f"{p.name} has label {label} at row {row}, expected 0..{classes - 1}: the network has {classes} outputs"
+        )
+
+
+def class_weights(y, class_weight, names="class_weight"):
+    """One weight a row from a dict class -> weight (classes not in it weigh 1) or a sequence by class number."""
+    p = y.parts[0] if y is not None and len(y.parts) == 1 else None
+    if p is None:
+        raise ValueError(f"{names} needs one target with class numbers")
+    labels = p.array
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        labels = labels.argmax(axis=1)
+    labels = labels.reshape(len(labels), -1)
+    if labels.shape[1] != 1 or not np.array_equal(labels, labels.astype(np.int64)):
+        raise ValueError(f"{names} needs one class number a row, {p.name} has shape {p.array.shape}")
+    labels = labels[:, 0].astype(np.int64)
+    if hasattr(class_weight, "items"):
+        given = {int(k): float(v) for k, v in class_weight.items()}
+    else:
+        given = {k: float(v) for k, v in enumerate(class_weight)}
+    found, inverse = np.unique(labels, return_inverse=True)
+    return np.array([given.get(int(c), 1.0) for c in found])[inverse.reshape(-1)]

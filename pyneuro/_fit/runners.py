@@ -1,0 +1,282 @@
+"""Three ways to run epochs, with one interface.
+
+`run(epochs, seconds, steps)` goes on until `epochs` are completed, some time has passed or some steps are done. It
+returns why it stopped ("done", "time", "grad", "step") and a list with the means of each epoch completed meanwhile.
+`progress` says where it stands: epoch, position (rows done in it), step (updates), weight and sums (of the means).
+"""
+
+import math
+import time
+
+import numpy as np
+
+from pyneuro import _core
+from pyneuro._fit.plans import Dynamic, Plans, modes
+
+Tensor = _core.Tensor
+
+
+class Rules:
+    """What is asked of each step besides the update: clip_norm, and the stopping rules (0: off)."""
+
+    def __init__(self, clip_norm=0.0, grad_below=0.0, step_below=0.0):
+        self.clip_norm, self.grad_below, self.step_below = clip_norm, grad_below, step_below
+
+    @property
+    def want_gradients(self):
+        """Whether gradients must be there as a whole before the update."""
+        return self.clip_norm > 0 or self.grad_below > 0
+
+
+class PlanRunner:
+    """Whole epochs in C."""
+
+    mode = "plan"
+
+    def __init__(self, program, rows, batch, optimizer, rules, user_code, seed, shuffle, drop_last, input_max):
+        core = optimizer._sync() if optimizer else None
+        plans = Plans(program.net, program.run, user_code, optimizer is not None, core, rules.want_gradients)
+        left = rows % batch
+        whole = plans.get(slice(0, batch)) if rows >= batch else None
+        tail = plans.get(slice(0, left)) if left and not (drop_last and whole) else None
+        self.optimizer, self.names, self.user_code = optimizer, program.names, user_code
+        self._trainer = _core.Trainer(
+            whole, tail, tuple(p.array for p in program.parts), core, batch, seed=seed, shuffle=shuffle,
+            drop_last=drop_last and whole is not None, input_max=input_max, clip_norm=rules.clip_norm,
+            grad_below=rules.grad_below, step_below=rules.step_below,
+        )  # fmt: skip
+        self.steps_an_epoch = rows // batch + (tail is not None)
+        self.plan = whole or tail
+
+    @property
+    def progress(self):
+        """See the module."""
+        return self._trainer.progress
+
+    @progress.setter
+    def progress(self, p):
+        self._trainer.progress = (p["epoch"], p["position"], p["step"], p["weight"], list(p["sums"]))
+
+    def run(self, epochs, seconds=math.inf, steps=0):
+        """See the module."""
+        if self.optimizer is not None:
+            self.optimizer._sync()
+        return self._trainer.run(epochs, seconds, steps)
+
+
+class Stepper:
+    """Teaching mode: steps in Python, with the same semantics as the C loop."""
+
+    def __init__(self, program, optimizer, rules, seed):
+        self.program, self.optimizer, self.rules, self.seed = program, optimizer, rules, seed
+        self.epoch = self.position = self.step = 0
+        self.weight, self.sums = 0.0, None
+        self.step_norm = self.grad_norm = 0.0
+
+    @property
+    def progress(self):
+        """See the module."""
+        names = ("epoch", "position", "step", "weight", "step_norm", "grad_norm")
+        return {**{name: getattr(self, name) for name in names}, "sums": list(self.sums or [])}
+
+    @progress.setter
+    def progress(self, p):
+        for name in ("epoch", "position", "step", "weight"):
+            setattr(self, name, p[name])
+        self.sums = list(p["sums"]) or None
+
+    def take(self, index, rows):
+        """One step on the rows at `index`. Returns "", or which stopping rule has fired."""
+        training = self.optimizer is not None
+        random = _core.get_random()
+        try:
+            with modes(self.program.net, training):
+                _core.set_random(self.seed, self.step)
+                _, scalars = self.program.run(index, Tensor)
+                values = [float(s.detach().numpy()) for s in scalars]
+                end = self._update(scalars[0], values[0]) if training else ""
+        finally:
+            _core.set_random(random[0], random[1])
+        if end != "grad":
+            self.sums = [s + rows * v for s, v in zip(self.sums or [0.0] * len(values), values, strict=True)]
+            self.weight += rows
+            self.position += rows
+        return end
+
+    def _update(self, loss, value):
+        core, rules = self.optimizer._sync(), self.rules
+        params = core.params
+        for p in params:
+            p.grad = None
+        if not math.isfinite(value):
+            self._fail(f"the loss is {value}")
+        loss.backward()
+        squares = core.gradient_norm2()
+        if not math.isfinite(squares):
+            self._blame(params)
+        scale = 1.0
+        if rules.want_gradients:
+            self.grad_norm = norm = math.sqrt(squares)
+            if norm < rules.grad_below:
+                return "grad"
+            if 0 < rules.clip_norm < norm + 1e-6:
+                scale = rules.clip_norm / (norm + 1e-6)
+        before = [np.array(p.detach().numpy()) for p in params] if rules.step_below else None
+        core.step(scale)
+        self.step += 1
+        if before is None:
+            return ""
+        moved = (
+            np.square(p.detach().numpy().astype(np.float64) - b).sum() for p, b in zip(params, before, strict=True)
+        )
+        self.step_norm = math.sqrt(sum(moved))
+        return "step" if self.step_norm < rules.step_below else ""
+
+    def _blame(self, params):
+        names = {id(p): name for name, p in self.program.net.named_parameters()}
+        for p in params:
+            if p.grad is not None and not np.isfinite(p.grad.numpy()).all():
+                self._fail(f"the gradient of {names.get(id(p), 'a parameter')} of shape {tuple(p.shape)} is not finite")
+
+    def _fail(self, what):
+        raise FloatingPointError(f"step {self.step + 1} (epoch {self.epoch + 1}): {what}")
+
+    def end_epoch(self):
+        """The means of the epoch, and a fresh start."""
+        means = [s / self.weight for s in self.sums]
+        self.epoch, self.position, self.weight, self.sums = self.epoch + 1, 0, 0.0, None
+        return means
+
+
+class EagerRunner(Stepper):
+    """Epochs over arrays, step by step."""
+
+    mode = "eager"
+
+    def __init__(self, program, rows, batch, optimizer, rules, seed, shuffle, drop_last):
+        super().__init__(program, optimizer, rules, seed)
+        self.rows, self.batch, self.shuffle = rows, batch, shuffle
+        self.last = rows // batch * batch if drop_last and rows >= batch else rows
+        self.steps_an_epoch = -(-self.last // batch)
+        self._order = None, None
+        with modes(program.net, optimizer is not None):
+            old = _core.set_grad_enabled(False)
+            try:  # finds the names, and mistakes before the first step
+                program.run(slice(0, min(batch, rows)), Tensor)
+            finally:
+                _core.set_grad_enabled(old)
+        self.names = program.names
+
+    def _batch(self):
+        stop = min(self.position + self.batch, self.last)
+        if not self.shuffle:
+            return slice(self.position, stop), stop - self.position
+        if self._order[0] != self.epoch:
+            self._order = self.epoch, _core.permutation(self.rows, self.seed, self.epoch)
+        return np.ascontiguousarray(self._order[1][self.position : stop]), stop - self.position
+
+    def run(self, epochs, seconds=math.inf, steps=0):
+        """See the module."""
+        log, done, deadline = [], 0, time.perf_counter() + seconds
+        while True:
+            if self.position >= self.last:
+                log.append(self.end_epoch())
+            if self.epoch >= epochs:
+                return "done", log
+            if (steps and done >= steps) or time.perf_counter() >= deadline:
+                return "time", log
+            end = self.take(*self._batch())
+            done += 1
+            if end:
+                if self.position >= self.last:
+                    log.append(self.end_epoch())
+                return end, log
+
+
+class StreamRunner(Stepper):
+    """Epochs over an iterable of batches (x, y) or (x, y, weights): a plan for each shape, or step by step.
+
+    make(batch) -> (program on that batch, rows). Batches are drawn in Python, steps run in C where they can.
+    """
+
+    def __init__(self, source, make, optimizer, rules, seed, user_code_of, eager, on_dynamic):
+        super().__init__(None, optimizer, rules, seed)
+        self.source, self.make, self.user_code_of, self.on_dynamic = source, make, user_code_of, on_dynamic
+        self.mode = "eager" if eager else "plan"
+        self.names, self.steps_an_epoch = None, None
+        self._iterator, self._plans, self._ahead = None, {}, None
+
+    def _next(self):
+        """The next batch, or None at the end of the epoch."""
+        if self._iterator is None:
+            batches = self.source() if callable(self.source) else self.source
+            self._iterator = iter(batches)
+            if self.epoch and self._iterator is batches:
+                raise ValueError(
+                    "X is an iterator, which can be read once: give a list, an object that can be iterated again, a "
+                    "function that returns a new iterator, or epochs=1"
+                )
+            for _ in range(self.position):  # a resumed epoch
+                next(self._iterator, None)
+        return next(self._iterator, None)
+
+    def _take(self, batch):
+        self.program, rows = self.make(batch)
+        whole, position = slice(0, rows), self.position
+        self.program.decide(whole)
+        try:
+            end = self.take(whole, rows) if self.mode == "eager" else self._take_plan(whole, rows)
+        except Dynamic as reason:
+            self.on_dynamic(reason)
+            self.mode = "eager"
+            end = self.take(whole, rows)
+        self.names = self.names or self.program.names
+        self.position = position + (end != "grad")  # of a stream it counts batches
+        return end
+
+    def _take_plan(self, whole, rows):
+        program, core = self.program, self.optimizer._sync()
+        key = tuple((p.array.shape, p.array.dtype.str) for p in program.parts)
+        if key not in self._plans:
+            plans = Plans(program.net, program.run, self.user_code_of(program), True, core, self.rules.want_gradients)
+            self._plans[key] = plans.get(whole), [p.dtype for p in program.parts], program.names
+        plan, dtypes, program.names = self._plans[key]
+        for p, dtype in zip(program.parts, dtypes, strict=True):
+            p.dtype = dtype
+        rules = self.rules
+        trainer = _core.Trainer(
+            plan, None, tuple(p.array for p in program.parts), core, rows, seed=self.seed, clip_norm=rules.clip_norm,
+            grad_below=rules.grad_below, step_below=rules.step_below,
+        )  # fmt: skip
+        trainer.progress = (0, 0, self.step, 0.0, [0.0] * len(program.names))
+        end, log = trainer.run(1, math.inf)
+        self.step = trainer.progress["step"]
+        for values in log:
+            self.sums = [s + rows * v for s, v in zip(self.sums or [0.0] * len(values), values, strict=True)]
+            self.weight += rows
+        return end if end in ("grad", "step") else ""
+
+    def run(self, epochs, seconds=math.inf, steps=0):
+        """See the module."""
+        log, done, deadline = [], 0, time.perf_counter() + seconds
+        while self.epoch < epochs:
+            if (steps and done >= steps) or time.perf_counter() >= deadline:
+                return "time", log
+            batch = self._next() if self._ahead is None else self._ahead
+            if batch is None:
+                raise ValueError(
+                    "X has no batches" if not self.epoch else f"X has no batches in epoch {self.epoch + 1}"
+                )
+            self._ahead = None
+            end = self._take(batch)
+            done += 1
+            if end:
+                return end, log
+            self._ahead = self._next()  # one batch ahead, so that the end of an epoch is known with its last step
+            if self._ahead is None:
+                self._iterator = None
+                log.append(self.end_epoch())
+        return "done", log
+
+
+__all__ = ["Dynamic", "EagerRunner", "PlanRunner", "Rules", "StreamRunner"]

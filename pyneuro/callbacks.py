@@ -1,0 +1,290 @@
+"""Callbacks for `fit`: Keras's hook names. Python is called only where a callback defines a hook.
+
+A callback sees the network as of the last completed step: `predict`, `evaluate` and `state_dict` may be called; a
+second `fit` and `load_state_dict` raise. Setting `self.model.stop_training = True` ends the training.
+
+>>> import numpy as np
+>>> from pyneuro import nn
+>>> class Print(Callback):
+...     def on_epoch_end(self, epoch, logs=None):
+...         print(epoch, sorted(logs))
+>>> net = nn.Sequential(nn.Linear(2, 1), seed=0)
+>>> x = np.zeros((4, 2))
+>>> history = net.fit(x, np.zeros((4, 1)), loss="mse", epochs=2, callbacks=[Print()], seed=0, verbose=0)
+0 ['loss']
+1 ['loss']
+"""
+
+import csv
+import os
+
+import numpy as np
+
+from pyneuro.nn import _check
+
+__all__ = ["CSVLogger", "Callback", "EarlyStopping", "History", "ModelCheckpoint"]
+
+
+class Callback:
+    """Base of all callbacks: every hook may be defined, none must be.
+
+    `self.model` is the network, `self.params` a dict with "epochs", "steps" and "batch_size". `logs` is a dict of means
+    over samples since the epoch began.
+    """
+
+    model = None
+    params = None
+
+    def set_model(self, model):
+        """Called before training with the network."""
+        self.model = model
+
+    def set_params(self, params):
+        """Called before training with what the fit was asked for."""
+        self.params = params
+
+    def on_train_begin(self, logs=None):
+        """Before the first epoch."""
+
+    def on_train_end(self, logs=None):
+        """After the last epoch, whatever ended it but an error."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Before each epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """After each epoch and its validation."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Before each step, counted from 0 in each epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """After each step."""
+
+    def on_batch_begin(self, batch, logs=None):
+        """Keras's other name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch, logs=None):
+        """Keras's other name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs=None):
+        """Before each validation."""
+
+    def on_test_end(self, logs=None):
+        """After each validation."""
+
+
+def defines(callback, *hooks):
+    """Whether the class of `callback` (or the object itself) has its own version of one of the hooks."""
+    return any(getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook) for hook in hooks)
+
+
+class History(Callback):
+    """What a training was: returned by `fit`, kept as `net.history`, also after an error or Ctrl-C.
+
+    history: dict of name -> list with one mean over samples an epoch. epoch: numbers of the completed epochs. params:
+    what the fit was asked for. seed: which decided order and dropout. mode: "plan" (whole epochs in C) or "eager" (step
+    by step). steps: updates done. stopped_by: "epochs", or what ended the training earlier.
+
+    >>> import numpy as np
+    >>> from pyneuro import nn
+    >>> h = nn.Linear(1, 1).fit(np.ones((4, 1)), np.ones((4, 1)), loss="mse", epochs=3, seed=7, verbose=0)
+    >>> len(h.history["loss"]), h.seed, h.mode, h.stopped_by
+    (3, 7, 'plan', 'epochs')
+    """
+
+    def __init__(self):
+        self.history = {}
+        self.epoch = []
+        self.params = {}
+        self.seed = None
+        self.mode = None
+        self.steps = 0
+        self.stopped_by = None
+
+    def _append(self, epoch, names, values):
+        self.epoch.append(epoch)
+        for name, value in zip(names, values, strict=True):
+            self.history.setdefault(name, []).append(float(value))
+
+    def __getstate__(self):
+        """State for pickle and deepcopy: without the network."""
+        return {k: v for k, v in self.__dict__.items() if k != "model"}
+
+    def __repr__(self):
+        """Epochs, last values and what ended the training."""
+        last = ", ".join(f"{k} {v[-1]:.4g}" for k, v in self.history.items() if v)
+        return f"History({len(self.epoch)} epochs, {last or 'no values yet'}, stopped by {self.stopped_by})"
+
+
+class Monitor(Callback):
+    """What EarlyStopping and ModelCheckpoint share: is the monitored value better than the best so far?"""
+
+    def _watch(self, monitor, mode, min_delta=0.0):
+        name = type(self).__name__
+        self.monitor = monitor
+        self.mode = _check.choice(name, "mode", mode, ("auto", "min", "max"))
+        self.min_delta = abs(_check.number(name, "min_delta", min_delta))
+        self._sign = 1.0 if mode == "max" or (mode == "auto" and "acc" in monitor) else -1.0
+        self.best = None
+
+    def _value(self, logs):
+        if not logs or self.monitor not in logs:
+            known = ", ".join(logs or {}) or "nothing"
+            hint = "; give validation_data or validation_split" if self.monitor.startswith("val_") else ""
+            raise KeyError(f"{type(self).__name__}: there is no {self.monitor!r}, only {known}{hint}")
+        return float(logs[self.monitor])
+
+    def _is_better(self, value):
+        return self.best is None or self._sign * (value - self.best) > self.min_delta
+
+
+class EarlyStopping(Monitor):
+    """Ends the training when `monitor` has not got better by more than `min_delta` for `patience` epochs.
+
+    `EarlyStopping(monitor="val_loss", min_delta=0, patience=0, verbose=0, mode="auto", baseline=None,
+    restore_best_weights=False, start_from_epoch=0)`. mode "min", "max", or "auto": larger is better for names with
+    "acc". restore_best_weights: the network ends with the weights of the best epoch. KeyError when there is no such
+    value.
+    """
+
+    def __init__(
+        self, monitor="val_loss", min_delta=0, patience=0, verbose=0, mode="auto", baseline=None,
+        restore_best_weights=False, start_from_epoch=0,
+    ):  # fmt: skip
+        self._watch(monitor, mode, min_delta)
+        self.patience = _check.size("EarlyStopping", "patience", patience, 0)
+        self.verbose = verbose
+        self.baseline = baseline
+        self.restore_best_weights = bool(restore_best_weights)
+        self.start_from_epoch = _check.size("EarlyStopping", "start_from_epoch", start_from_epoch, 0)
+        self._reset()
+
+    def _reset(self):
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best = self.baseline
+        self.best_weights = None
+
+    def on_train_begin(self, logs=None):
+        """Forgets what an earlier training was like."""
+        self._reset()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Counts the epochs without progress."""
+        if epoch < self.start_from_epoch:
+            return
+        value = self._value(logs)
+        if self.restore_best_weights and self.best_weights is None:
+            self.best_weights, self.best_epoch = copies(self.model), epoch
+        self.wait += 1
+        if self._is_better(value):
+            self.best, self.best_epoch, self.wait = value, epoch, 0
+            if self.restore_best_weights:
+                self.best_weights = copies(self.model)
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        """Gives the best weights back if asked to, also when the training ran to its last epoch, as Keras does."""
+        if self.stopped_epoch and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            restore(self.model, self.best_weights)
+
+    def state_dict(self):
+        """Counters and the best value, for a checkpoint; weights go beside it as arrays."""
+        names = ("wait", "stopped_epoch", "best_epoch", "best")
+        return {**{name: getattr(self, name) for name in names}, "arrays": self.best_weights or {}}
+
+    def load_state_dict(self, state_dict):
+        """Takes over `state_dict()`."""
+        state = dict(state_dict)
+        self.best_weights = state.pop("arrays") or None
+        self.__dict__.update(state)
+
+
+def copies(net):
+    """Copies of all values of the network, by name."""
+    return {name: np.array(tensor.numpy()) for name, tensor in net.state_dict().items()}
+
+
+def restore(net, arrays):
+    """Writes such copies back."""
+    from pyneuro.nn._state import assign, entries
+
+    for name, tensor in entries(net):
+        assign(tensor, arrays[name])
+
+
+class ModelCheckpoint(Monitor):
+    """Saves the network after each epoch, or after those that are the best so far.
+
+    `ModelCheckpoint(filepath, monitor="val_loss", verbose=0, save_best_only=False, save_weights_only=False,
+    mode="auto")`. filepath may name values: "net-{epoch:02d}-{val_loss:.3f}.safetensors", epochs counted from 1. The
+    file is one of `net.save`; `fit(checkpoint=)` writes one from which a training can go on.
+    """
+
+    def __init__(
+        self, filepath, monitor="val_loss", verbose=0, save_best_only=False, save_weights_only=False, mode="auto"
+    ):
+        self._watch(monitor, mode)
+        self.filepath = os.fspath(filepath)
+        self.verbose = verbose
+        self.save_best_only = bool(save_best_only)
+        self.save_weights_only = bool(save_weights_only)  # a file holds the architecture where it can; both load
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves if it is time."""
+        if self.save_best_only:
+            value = self._value(logs)
+            if not self._is_better(value):
+                return
+            self.best = value
+        path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
+        self.model.save(path)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: saved {path}")
+
+    def state_dict(self):
+        """The best value so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict):
+        """Takes over `state_dict()`."""
+        self.best = state_dict["best"]
+
+
+class CSVLogger(Callback):
+    """Writes one line an epoch: `CSVLogger(filename, separator=",", append=False)`.
+
+    The first line names the columns: epoch, then the values of the epoch in alphabetical order.
+    """
+
+    def __init__(self, filename, separator=",", append=False):
+        self.filename = os.fspath(filename)
+        self.separator = separator
+        self.append = bool(append)
+        self._file = None
+
+    def on_train_begin(self, logs=None):
+        """Opens the file."""
+        self._header = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
+        mode = "a" if self.append else "w"
+        self._file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115 (open until on_train_end)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the line; it is on its way to the disk at once, so that a broken run keeps its log."""
+        names = sorted(logs or {})
+        writer = csv.writer(self._file, delimiter=self.separator)
+        if self._header:
+            writer.writerow(["epoch", *names])
+            self._header = False
+        writer.writerow([epoch, *(repr(logs[name]) for name in names)])
+        self._file.flush()
+
+    def on_train_end(self, logs=None):
+        """Closes the file."""
+        if self._file:
+            self._file.close()
+            self._file = None

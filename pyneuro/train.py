@@ -1,0 +1,160 @@
+"""What every network can do besides computing: `fit`, `evaluate`, `predict`, and their relatives.
+
+Networks get these methods by inheriting from `Trainable`, as `nn.Module` does. A training runs as a compiled plan: the
+network is recorded once for each batch size and then whole epochs run in C, without Python. Only a network whose
+forward looks at values ("dynamic") is trained step by step.
+"""
+
+from pyneuro import _core
+
+__all__ = ["Trainable"]
+
+
+class Trainable:
+    """Mixin with the methods that train and ask a network.
+
+    history: the last History, also after an error or Ctrl-C. stop_training: set to True in a callback to end the fit.
+    """
+
+    history = None
+    optimizer = None
+    stop_training = False
+    _not_pickled = ("_plans", "_fitting", "_trained_with", "_said_dynamic", "optimizer")
+
+    def fit(
+        self, X, y=None, *, loss="cross_entropy", optimizer="adam", epochs=5, batch_size=None, shuffle=True,
+        drop_last=False, validation_data=None, validation_split=0.0, metrics=(), class_weight=None, sample_weight=None,
+        callbacks=(), clip_norm=None, stop=None, checkpoint=None, resume=False, seed=None, verbose=1, mode=None,
+        loss_weights=None, **other,
+    ):  # fmt: skip
+        """Trains the network on X and y and returns a History.
+
+        X: (N, ...) of any numeric type and strides, converted to the network's dtype batch by batch; a tuple or dict
+            for several inputs; or an iterable of batches (x, y). y: (N,) class numbers for cross_entropy, else as the
+            output; a tuple or dict for several outputs.
+        loss: a name ("mse", "half_mse", "mae", "huber", "bce", "bce_with_logits", "cross_entropy", "nll", "hinge"), a
+            loss of nn, any callable(output, target) of tensors, or a list or dict of these (or of pairs (loss, weight))
+            for several outputs; loss_weights: their weights.
+        optimizer: a name or an optimiser; its state goes on at the next fit. Unbound ones are bound to this network.
+        epochs; batch_size: 32, all rows for optim.GD; shuffle; drop_last: leave out a last batch that is not full.
+        validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch. validation_split: the share of the
+            last rows, before shuffling, that is taken for it instead.
+        metrics: names ("accuracy", "top_5_accuracy", "mse", "mae", ...) or callables; the history has their means.
+        class_weight: dict class -> weight; sample_weight: (N,). Keras's meaning: the loss is sum(w_i l_i) / batch rows.
+        callbacks: objects of pn.callbacks, and schedules of optim.lr_scheduler.
+        clip_norm: largest norm of all gradients together. stop: a rule of pn.stop, or a list of them.
+        checkpoint: path that is written after each epoch and on Ctrl-C; resume: go on from it to the same bits.
+        seed: decides order and dropout; None draws one, which history.seed keeps. verbose: 1 progress bar, 2 a line an
+            epoch, 0 silent. mode: None chooses, "plan" or "eager" insist.
+
+        Values of an epoch are means over its samples. Raises ValueError or TypeError with one sentence for arguments
+        and data that do not fit (also NaN in X, with its row), FloatingPointError naming layer and step when a number
+        is not finite, RuntimeError for a second fit inside a callback. After an error, and after Ctrl-C, parameters are those
+        of the last completed step. Afterwards gradients are None where the weight's gradient was fused with its update.
+
+        >>> import numpy as np
+        >>> from pyneuro import nn, optim
+        >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+        >>> net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2), seed=1)
+        >>> history = net.fit(x, [0, 1, 1, 0], optimizer=optim.Adam(lr=0.1), epochs=100, seed=0, verbose=0)
+        >>> net.predict_labels(x).tolist(), history.mode
+        ([0, 1, 1, 0], 'plan')
+        """
+        from pyneuro._fit.loop import fit
+
+        return fit(
+            self, X, y, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
+            drop_last=drop_last, validation_data=validation_data, validation_split=validation_split, metrics=metrics,
+            class_weight=class_weight, sample_weight=sample_weight, callbacks=callbacks, clip_norm=clip_norm, stop=stop,
+            checkpoint=checkpoint, resume=resume, seed=seed, verbose=verbose, mode=mode, loss_weights=loss_weights,
+            other=other,
+        )  # fmt: skip
+
+    def evaluate(self, X, y=None, *, batch_size=None, loss=None, metrics=None, sample_weight=None, loss_weights=None):
+        """Losses and metrics on data, in evaluation mode: a dict of name -> mean over the samples.
+
+        loss and metrics default to those of the last fit (else "cross_entropy" and none). Raises as fit does.
+
+        >>> import numpy as np
+        >>> from pyneuro import nn
+        >>> nn.Identity().evaluate(np.array([[1.0], [3.0]]), np.array([[1.0], [1.0]]), loss="mse")
+        {'loss': 2.0}
+        """
+        from pyneuro._fit.ask import evaluate
+
+        return evaluate(self, X, y, batch_size, loss, metrics, sample_weight, loss_weights)
+
+    def predict(self, X, *, batch_size=None):
+        """Raw outputs for X, (N, K) for most networks, in evaluation mode; a tuple or dict for several outputs.
+
+        No statistics cross rows: the batch size changes results by rounding at most.
+
+        >>> import numpy as np
+        >>> from pyneuro import nn
+        >>> nn.ReLU().predict(np.array([[-1.0, 2.0]]))
+        array([[0., 2.]], dtype=float32)
+        """
+        from pyneuro._fit import ask
+
+        return ask.structure(*ask.predict(self, X, batch_size))
+
+    def predict_proba(self, X, *, batch_size=None):
+        """Probabilities of the same shape as the raw outputs (N, K) or (N, 1).
+
+        Softmax over K scores, sigmoid of a single one or of each when the network was trained with bce_with_logits;
+        outputs that are probabilities already (a Sigmoid or Softmax layer at the end, loss "bce") come as they are.
+        Raises ValueError for networks with several outputs.
+        """
+        from pyneuro._fit import ask
+
+        return ask.probabilities(self, self._one_output(X, batch_size, "predict_proba"))
+
+    def predict_labels(self, X, threshold=0.5, *, batch_size=None):
+        """Class numbers (N,): the most probable of K classes, or 1 where a single probability is above `threshold`.
+
+        A network trained with bce or bce_with_logits on K columns gives one 0 or 1 for each: (N, K).
+        """
+        from pyneuro._fit import ask
+        from pyneuro.nn import _check
+
+        threshold = _check.number("predict_labels", "threshold", threshold)
+        outputs = self._one_output(X, batch_size, "predict_labels")
+        columns = outputs.shape[1] if outputs.ndim > 1 else 1
+        if columns > 1 and not ask.several_labels(self, columns):
+            return outputs.argmax(axis=1)
+        found = (ask.probabilities(self, outputs) > threshold).astype("int64")
+        return found if columns > 1 else found.reshape(len(found))
+
+    def _one_output(self, X, batch_size, what):
+        outputs = self.predict(X, batch_size=batch_size)
+        if isinstance(outputs, (tuple, dict)):
+            raise ValueError(f"{what} needs a network with one output, this one has {len(outputs)}")
+        return outputs
+
+    def forward_backward(self, X, y=None, *, loss="cross_entropy", loss_weights=None, training=True):
+        """One forward and backward pass over all rows in teaching mode; nothing is updated.
+
+        Returns the loss as a Tensor whose graph can be drawn (`pn.draw(loss)`); gradients are in `.grad` of the
+        parameters, those of earlier passes are forgotten. training: in training mode (dropout draws).
+
+        >>> from pyneuro import nn
+        >>> net = nn.Linear(1, 1, bias=False)
+        >>> loss = net.forward_backward([[2.0]], [[0.0]], loss="mse")
+        >>> bool(abs(net.weight.grad.item() - 8 * net.weight.item()) < 1e-5)
+        True
+        """
+        from pyneuro._fit import arrays, plans, program
+
+        x, target = arrays.tree("X", X), arrays.tree("y", y) if y is not None else None
+        rows = arrays.count_rows([*x.parts, *(target.parts if target else [])])
+        whole = program.Program(self, x, target, None, program.loss_items(loss, loss_weights), [])
+        with plans.modes(self, bool(training)):
+            old = _core.set_grad_enabled(True)
+            try:
+                whole.decide(slice(0, rows))
+                _, values = whole.run(slice(0, rows), _core.Tensor)
+                self.zero_grad()
+                values[0].backward(retain_graph=True)
+            finally:
+                _core.set_grad_enabled(old)
+        return values[0]
