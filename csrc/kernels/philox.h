@@ -1,4 +1,6 @@
 /* Philox4x32-10 in vectors: the stream of pn_philox4x32 (base/rng.h), one block of four words to a 64-bit lane. Included once per instruction set. */
+#ifndef PN_KERNELS_PHILOX_H
+#define PN_KERNELS_PHILOX_H
 #if PN_VECTOR_BYTES > 1
 typedef uint64_t words2 __attribute__((vector_size(PN_VECTOR_BYTES))); /* two words a lane, the earlier one low */
 #else
@@ -57,3 +59,4 @@ static void philox(uint64_t key, uint64_t high, uint64_t block, uint32_t *out) {
 }
 #undef ZIP
 #undef PHILOX_ORDER
+#endif
