@@ -68,5 +68,5 @@ PN_INLINE V pow_positive(V a, V b) {
     const V result = p * R_(power_of_2)(half) * R_(power_of_2)(n - half);
     return V_select(size > 1050, INFINITE, V_select(size < -1090, 0, result));
 }
-PN_INLINE V pn_pow_d(V a, V b) { return R_(pow_special)(a, b, pow_positive(V_abs(a), b)); }
+PN_INLINE V R_(pn_pow)(V a, V b) { return R_(pow_special)(a, b, pow_positive(V_abs(a), b)); }
 #endif

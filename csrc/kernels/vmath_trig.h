@@ -47,7 +47,7 @@ PN_INLINE V sin_shifted(V x, int shift) {
     const V size = V_select((n & 1) == 0, sin_kernel(r, tail), cos_kernel(r, tail));
     return V_select((n & 2) == 0, size, -size);
 }
-PN_INLINE V pn_sin_d(V x) { return V_select(x == 0, x, sin_shifted(x, 0)); } /* keeps -0 */
-PN_INLINE V pn_cos_d(V x) { return sin_shifted(x, 1); }
+PN_INLINE V R_(pn_sin)(V x) { return V_select(x == 0, x, sin_shifted(x, 0)); } /* keeps -0 */
+PN_INLINE V R_(pn_cos)(V x) { return sin_shifted(x, 1); }
 #undef ANGLE_MAX
 #endif
