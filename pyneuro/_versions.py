@@ -5,7 +5,28 @@ from __future__ import annotations
 import platform
 import sys
 
-__all__ = ["show_versions"]
+__all__ = ["cpu", "show_versions"]
+
+
+def cpu() -> dict:
+    """What the core found out about the processor.
+
+    Returns:
+        dict with "isa" (the instruction set in force: "portable", "avx2", "avx512", "neon"), "available" (those that
+        this machine and build have), "brand" (the processor's name, "" when unknown), "threads" (in use), "cores",
+        "compiler", "flags".
+
+    Source: the core asks the processor and the operating system at start; `PYNEURO_ISA` and `PYNEURO_NUM_THREADS` lower
+    what it finds.
+
+    Example:
+        >>> import pyneuro as pn
+        >>> pn.cpu()["isa"] in pn.cpu()["available"]
+        True
+    """
+    from . import _core
+
+    return _core.cpu()
 
 
 def show_versions() -> None:
@@ -18,9 +39,9 @@ def show_versions() -> None:
     """
     from importlib import metadata
 
-    from . import __version__, _core
+    from . import __version__
 
-    found = _core.cpu()
+    found = cpu()
     rows = [
         ("pyneuro", __version__),
         ("instruction set", f"{found['isa']} (of {', '.join(found['available'])})"),
