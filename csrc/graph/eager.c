@@ -92,7 +92,7 @@ static pn_status infer(frame *f, pn_error *e) {
     pn_infer *q = &f->q;
     if (!f->user && !inputs_are_plain(f->op, f->n_in, f->shape)) {
         pn_status status = pn_op_check_inputs(f->op, f->n_in, f->shape, e);
-        if (status) return f->ctx->layer ? pn_error_name(f->ctx->layer, NULL, e) : status;
+        if (status) return pn_error_name(f->ctx->layer, f->op->name, e);
     }
     if (f->requires_grad && strchr(f->op->inputs, '!') && check_constants(f, e)) return e->status;
     q->n_in = f->n_in;

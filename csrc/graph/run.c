@@ -1,6 +1,7 @@
 #include "graph/run.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 
@@ -70,6 +71,11 @@ pn_status pn_run_call(pn_context *ctx, pn_call *call, const pn_run_spec *spec, p
 
 pn_status pn_error_name(const char *layer, const char *name, pn_error *e) {
     char prefix[256];
+    const size_t n = strlen(name);
+    if (strncmp(e->text, name, n) == 0 && strncmp(e->text + n, ": ", 2) == 0) { /* an op that has named itself already */
+        if (!layer) return e->status;
+        memmove(e->text, e->text + n + 2, strlen(e->text + n + 2) + 1);
+    }
     snprintf(prefix, sizeof prefix, "%s: ", layer ? layer : name);
     pn_error_prefix(e, prefix);
     return e->status;

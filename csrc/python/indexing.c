@@ -106,7 +106,12 @@ static bool take_mask(index_plan *p, const pn_shape *x, int d, PyObject *item) {
     Py_DECREF(mask);
     if (!positions) return false;
     for (int i = 0; i < rank; i++) {
-        add_array(p, Py_NewRef(PyTuple_GetItem(positions, i)), p->shape.rank);
+        PyObject *column = PyArray_FROM_OTF(PyTuple_GetItem(positions, i), NPY_INT64, NPY_ARRAY_IN_ARRAY);
+        if (!column) {
+            Py_DECREF(positions);
+            return false;
+        }
+        add_array(p, column, p->shape.rank);
         take_whole(p, x, d + i);
     }
     Py_DECREF(positions);

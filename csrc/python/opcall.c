@@ -61,10 +61,10 @@ static bool normalise(call_frame *f, int i, bool *from_list) {
     return frame_own(f, array);
 }
 
-/* The dtype for arguments of class `kind` that are no real tensors: that of a real tensor if there is one, else of a real array, else float32; for class
- * n without anything real, int64. */
+/* The dtype for arguments of class `kind` that are no real tensors: that of a real tensor if there is one, else of a real array, else float32; without
+ * anything real, for class n and for ops with an integer sister, int64. */
 static int class_dtype(call_frame *f, char kind, bool *ok) {
-    bool real = kind == 'r', wide = false;
+    bool real = kind == 'r' && f->op->integers < 0, wide = false;
     for (int i = 0; i < f->n_in; i++) {
         bool from_list;
         if (kind_of(f->op, i) != kind) continue;
@@ -104,11 +104,9 @@ static bool take_inputs(call_frame *f) {
     for (int i = 0; i < f->n_in; i++) {
         const unsigned char kind = (unsigned char)kind_of(f->op, i);
         if (!known[kind]) {
-            bool from_list;
             known[kind] = true;
             /* Class i: whole numbers become int64, real ones stay real so that the op refuses them by name. */
             dtype[kind] = kind == 'i' ? -1 : class_dtype(f, (char)kind, &ok);
-            if (kind == 'i') ok = normalise(f, i, &from_list);
         }
         if (!ok || !take_input(f, i, dtype[kind])) return false;
     }
