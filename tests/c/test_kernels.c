@@ -8,6 +8,7 @@
 #include "kernels_reference.h"
 
 /* The portable level once more, one element at a time: plain C that must give the same bits. */
+#undef PN_VECTOR_BYTES
 #define PN_VECTOR_BYTES 0
 #define PN_ISA_FILL fill_plain
 static bool fill_plain(pn_kernels *t);
