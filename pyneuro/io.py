@@ -80,6 +80,8 @@ def load(path, into=None):
 def _no_architecture(path, metadata):
     if "pyneuro" not in metadata:
         return f"{path} holds tensors but no architecture: build the network and pass it, pn.load(path, into=net)"
+    if "checkpoint" in metadata:
+        return f"{path} is a checkpoint of a training, not a model: go on with fit(checkpoint=path, resume=True)"
     name = metadata.get("class", "a class")
     return (
         f"{path} holds weights of {name:.80}, which is not made of pyneuro's layers: pn.load(path, into={name:.80}())"

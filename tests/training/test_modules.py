@@ -255,6 +255,19 @@ def test_copies():
     assert again[1].weight is again[0].weight
 
 
+def test_trained_networks_are_copied_without_their_plans(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 2)).astype(np.float32), rng.normal(size=(40, 1)).astype(np.float32)
+    net = Mine()
+    net.fit(X, y, loss="mse", optimizer="sgd", epochs=2, checkpoint=tmp_path / "training", verbose=0)
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert np.array_equal(net.predict(X), other.predict(X))
+        other.fit(X, y, loss="mse", optimizer="sgd", epochs=1, verbose=0)
+        assert not np.array_equal(net.predict(X), other.predict(X))
+    with pytest.raises(ValueError, match="checkpoint of a training"):
+        pn.load(tmp_path / "training")
+
+
 # ---- containers ----
 
 
