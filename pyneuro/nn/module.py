@@ -461,6 +461,9 @@ def _call_watched(module, args, kwargs):
     return output
 
 
+_COMPLETE = {}  # notes on an exception whose message needs nothing more
+
+
 def _name_layer(error, module):
     """Puts "Linear(784, 128) (layer 0): " in front of a message: the innermost layer, and its path in the outermost.
 
@@ -472,12 +475,15 @@ def _name_layer(error, module):
     notes = getattr(error, "_pyneuro", None)
     if notes is None:
         label, message = module._label(), error.args[0]
-        if message.startswith(label):  # the core knew the layer already
+        if message.startswith(label):  # the core knew layer and path already, from `layer_labels`
+            error._pyneuro = _COMPLETE
             return
         op, _, rest = message.partition(": ")
         if op in _core.ops and type(module).__module__.startswith("pyneuro."):
             message = rest  # "linear: x has ..." in a Linear says the same twice; in a user's module it says which op
         notes = {"label": label, "message": message, "path": "", "last": module}
+    elif notes is _COMPLETE:
+        return
     else:
         step = next((path for path, child in module.named_modules() if child is notes["last"]), None)
         if step:

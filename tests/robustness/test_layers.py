@@ -16,6 +16,17 @@ def test_wrong_feature_count_names_layer_and_shapes():
     assert str(error.value) == "Linear(784, 128) (layer 0): x has shape (32, 785), expected (*, 784)"
 
 
+def test_the_same_sentence_from_fit_and_predict():
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Sequential(nn.Linear(8, 3)))
+    x, y = np.zeros((40, 5), np.float32), np.zeros(40, np.int64)
+    for call in (lambda: net.fit(x, y, loss="cross_entropy", batch_size=8, verbose=0), lambda: net.predict(x[:8])):
+        with pytest.raises(ValueError, match=r"^Linear\(4, 8\) \(layer 0\): x has shape \(8, 5\), expected \(\*, 4\)$"):
+            call()
+    net[2][0] = nn.Linear(9, 3)
+    with pytest.raises(ValueError, match=r"^Linear\(9, 3\) \(layer 2\.0\): x has shape \(8, 8\), expected \(\*, 9\)$"):
+        net.predict(x[:8, :4])
+
+
 def test_path_of_the_innermost_layer():
     class Net(nn.Module):
         def __init__(self):
