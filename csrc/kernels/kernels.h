@@ -19,8 +19,22 @@ typedef enum pn_act {
     PN_ACT_COUNT
 } pn_act;
 
-typedef enum pn_binary { PN_BIN_add, PN_BIN_sub, PN_BIN_mul, PN_BIN_div, PN_BIN_pow, PN_BIN_maximum, PN_BIN_minimum,
-                         PN_BIN_eq, PN_BIN_ne, PN_BIN_lt, PN_BIN_le, PN_BIN_gt, PN_BIN_ge, PN_BIN_COUNT } pn_binary; /* comparisons give 0 or 1 */
+typedef enum pn_binary {
+    PN_BIN_add,
+    PN_BIN_sub,
+    PN_BIN_mul,
+    PN_BIN_div,
+    PN_BIN_pow,
+    PN_BIN_maximum,
+    PN_BIN_minimum,
+    PN_BIN_eq,
+    PN_BIN_ne,
+    PN_BIN_lt,
+    PN_BIN_le,
+    PN_BIN_gt,
+    PN_BIN_ge,
+    PN_BIN_COUNT
+} pn_binary; /* comparisons give 0 or 1 */
 
 typedef enum pn_update {
 #define UPDATE(name, ...) PN_UPDATE_##name,
@@ -32,47 +46,47 @@ typedef enum pn_update {
 /* What one step of one parameter group needs, prepared once a step in double (bias corrections included). Every rule reads the fields it knows. */
 typedef struct pn_hyper {
     double lr, weight_decay, momentum, dampening, beta1, beta2, eps, alpha, lr_decay;
-    int nesterov, maximize, first;                   /* first: state is empty, PyTorch's first step of momentum */
-    int64_t step;                                    /* 1-based */
-    double grad_scale;                               /* gradient is multiplied by this first: clipping; 1 normally */
-    double c[8];                                     /* scalars derived by the rule's prepare line */
+    int nesterov, maximize, first; /* first: state is empty, PyTorch's first step of momentum */
+    int64_t step;                  /* 1-based */
+    double grad_scale;             /* gradient is multiplied by this first: clipping; 1 normally */
+    double c[8];                   /* scalars derived by the rule's prepare line */
 } pn_hyper;
 
-#define PN_KERNEL_TABLE(real, suffix)                                                                                                                    \
-    typedef struct pn_kernels##suffix {                                                                                                                  \
-        /* y[n] = act(x[n]); p: at most two parameters (slope, value at zero, ...). y may be x. */                                                       \
-        void (*act_forward[PN_ACT_COUNT])(real *y, const real *x, int64_t n, const double *p);                                                           \
-        /* gx[n] (= or +=) gy[n] * act'(x or y); gx may be gy. x or y may be NULL when the line in activation.def does not use it. */                    \
-        void (*act_backward[PN_ACT_COUNT])(real *gx, const real *x, const real *y, const real *gy, int64_t n, const double *p, bool add);                \
-        /* out[i] = a[i * sa] op b[i * sb], sa and sb 0 or 1; out may be a or b where that stride is 1. */                                               \
-        void (*binary[PN_BIN_COUNT])(real *out, const real *a, int sa, const real *b, int sb, int64_t n);                                                \
-        void (*fill)(real *y, real value, int64_t n);                                                                                                    \
-        void (*accumulate)(real *y, const real *x, int64_t n);                       /* y += x */                                                        \
-        void (*scale)(real *y, const real *x, real a, int64_t n, bool add);          /* y (= or +=) a x; y may be x */                                   \
-        void (*mul_add)(real *y, const real *a, const real *b, int64_t n, bool add); /* y (= or +=) a b */                                               \
-        void (*add_bias)(real *y, const real *bias, int64_t rows, int64_t cols);     /* y[r, :] += bias */                                               \
-        void (*clip)(real *y, const real *x, double lo, double hi, int64_t n);       /* NaN stays NaN */                                                 \
-        double (*sum)(const real *x, int64_t n);                                                                                                         \
-        double (*dot)(const real *a, const real *b, int64_t n); /* in double */                                                                          \
-        double (*sum_squares)(const real *x, int64_t n);                                                                                                 \
-        real (*max)(const real *x, int64_t n);     /* NaN if any is NaN; n >= 1 */                                                                       \
-        real (*abs_max)(const real *x, int64_t n); /* 0 for n == 0; not finite if any element is not: the finite check */                                \
-        /* out[cols] (= or +=) sum over rows of x[rows, cols], in double, rows in order. ld: row stride of x. */                                         \
-        void (*column_sums)(real *out, const real *x, int64_t rows, int64_t cols, int64_t ld, bool add);                                                 \
-        /* Per row of x[rows, cols]: softmax, log-softmax, log-sum-exp; stable (the row's maximum is taken off). y may be x. */                          \
-        void (*softmax)(real *y, const real *x, int64_t rows, int64_t cols);                                                                             \
-        void (*log_softmax)(real *y, const real *x, int64_t rows, int64_t cols);                                                                         \
-        void (*log_sum_exp)(real *out, const real *x, int64_t rows, int64_t cols);                                                                       \
-        /* gx (= or +=) y (gy - sum(gy y)), and the same for log-softmax: gy - exp(y) sum(gy). */                                                        \
-        void (*softmax_backward)(real *gx, const real *y, const real *gy, int64_t rows, int64_t cols, bool add);                                         \
-        void (*log_softmax_backward)(real *gx, const real *y, const real *gy, int64_t rows, int64_t cols, bool add);                                     \
-        /* Dropout: y (= or +=) x * scale where the Philox uniform of element first + i is >= drop, else 0. Its own backward, with x = gy. */             \
-        void (*dropout)(real *y, const real *x, int64_t n, uint64_t key, uint64_t counter, uint64_t first, double drop, double scale, bool add);         \
-        void (*transpose)(real *y, const real *x, int64_t rows, int64_t cols, int64_t ldx, int64_t ldy); /* y[c, r] = x[r, c] */                         \
-        /* One update rule over n elements: w, g and up to three state arrays (NULL where unused). g is read only. */                                    \
-        void (*update[PN_UPDATE_COUNT])(real *w, const real *g, real *s0, real *s1, real *s2, int64_t n, const pn_hyper *h);                             \
-        pn_gemm##suffix##_fn gemm; /* see kernels/gemm.h */                                                                                              \
-        double (*probe)(int64_t rounds, double *flops); /* the FMA peak, for benchmarks: see kernels/probe.h */                                          \
+#define PN_KERNEL_TABLE(real, suffix)                                                                                                                          \
+    typedef struct pn_kernels##suffix {                                                                                                                        \
+        /* y[n] = act(x[n]); p: at most two parameters (slope, value at zero, ...). y may be x. */                                                             \
+        void (*act_forward[PN_ACT_COUNT])(real * y, const real *x, int64_t n, const double *p);                                                                \
+        /* gx[n] (= or +=) gy[n] * act'(x or y); gx may be gy. x or y may be NULL when the line in activation.def does not use it. */                          \
+        void (*act_backward[PN_ACT_COUNT])(real * gx, const real *x, const real *y, const real *gy, int64_t n, const double *p, bool add);                     \
+        /* out[i] = a[i * sa] op b[i * sb], sa and sb 0 or 1; out may be a or b where that stride is 1. */                                                     \
+        void (*binary[PN_BIN_COUNT])(real * out, const real *a, int sa, const real *b, int sb, int64_t n);                                                     \
+        void (*fill)(real * y, real value, int64_t n);                                                                                                         \
+        void (*accumulate)(real * y, const real *x, int64_t n);                       /* y += x */                                                             \
+        void (*scale)(real * y, const real *x, real a, int64_t n, bool add);          /* y (= or +=) a x; y may be x */                                        \
+        void (*mul_add)(real * y, const real *a, const real *b, int64_t n, bool add); /* y (= or +=) a b */                                                    \
+        void (*add_bias)(real * y, const real *bias, int64_t rows, int64_t cols);     /* y[r, :] += bias */                                                    \
+        void (*clip)(real * y, const real *x, double lo, double hi, int64_t n);       /* NaN stays NaN */                                                      \
+        double (*sum)(const real *x, int64_t n);                                                                                                               \
+        double (*dot)(const real *a, const real *b, int64_t n); /* in double */                                                                                \
+        double (*sum_squares)(const real *x, int64_t n);                                                                                                       \
+        real (*max)(const real *x, int64_t n);     /* NaN if any is NaN; n >= 1 */                                                                             \
+        real (*abs_max)(const real *x, int64_t n); /* 0 for n == 0; not finite if any element is not: the finite check */                                      \
+        /* out[cols] (= or +=) sum over rows of x[rows, cols], in double, rows in order. ld: row stride of x. */                                               \
+        void (*column_sums)(real * out, const real *x, int64_t rows, int64_t cols, int64_t ld, bool add);                                                      \
+        /* Per row of x[rows, cols]: softmax, log-softmax, log-sum-exp; stable (the row's maximum is taken off). y may be x. */                                \
+        void (*softmax)(real * y, const real *x, int64_t rows, int64_t cols);                                                                                  \
+        void (*log_softmax)(real * y, const real *x, int64_t rows, int64_t cols);                                                                              \
+        void (*log_sum_exp)(real * out, const real *x, int64_t rows, int64_t cols);                                                                            \
+        /* gx (= or +=) y (gy - sum(gy y)), and the same for log-softmax: gy - exp(y) sum(gy). */                                                              \
+        void (*softmax_backward)(real * gx, const real *y, const real *gy, int64_t rows, int64_t cols, bool add);                                              \
+        void (*log_softmax_backward)(real * gx, const real *y, const real *gy, int64_t rows, int64_t cols, bool add);                                          \
+        /* Dropout: y (= or +=) x * scale where the Philox uniform of element first + i is >= drop, else 0. Its own backward, with x = gy. */                  \
+        void (*dropout)(real * y, const real *x, int64_t n, uint64_t key, uint64_t counter, uint64_t first, double drop, double scale, bool add);              \
+        void (*transpose)(real * y, const real *x, int64_t rows, int64_t cols, int64_t ldx, int64_t ldy); /* y[c, r] = x[r, c] */                              \
+        /* One update rule over n elements: w, g and up to three state arrays (NULL where unused). g is read only. */                                          \
+        void (*update[PN_UPDATE_COUNT])(real * w, const real *g, real *s0, real *s1, real *s2, int64_t n, const pn_hyper *h);                                  \
+        pn_gemm##suffix##_fn gemm;                      /* see kernels/gemm.h */                                                                               \
+        double (*probe)(int64_t rounds, double *flops); /* the FMA peak, for benchmarks: see kernels/probe.h */                                                \
     } pn_kernels##suffix;
 
 PN_KERNEL_TABLE(float, _f)
@@ -93,10 +107,12 @@ bool pn_kernels_select(pn_isa isa);
 typedef struct pn_act_info {
     const char *name, *formula, *derivative, *source;
     int n_params;
-    struct { const char *name, *fallback; } param[2]; /* fallback: the default as text; "none" stands for the value of the parameter before */
-    const char *condition;                            /* what the parameters must satisfy, "true" when nothing */
-    bool (*valid)(const double *p);                   /* whether they do */
-    bool needs_x, needs_y;                            /* what act_backward reads; !needs_x makes it fusible behind linear */
+    struct {
+        const char *name, *fallback;
+    } param[2];                     /* fallback: the default as text; "none" stands for the value of the parameter before */
+    const char *condition;          /* what the parameters must satisfy, "true" when nothing */
+    bool (*valid)(const double *p); /* whether they do */
+    bool needs_x, needs_y;          /* what act_backward reads; !needs_x makes it fusible behind linear */
 } pn_act_info;
 extern const pn_act_info pn_acts[PN_ACT_COUNT];
 
