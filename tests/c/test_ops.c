@@ -3,12 +3,6 @@
 
 #include "ops/linear.h"
 
-static void check_all(const char *name, const char *attrs, int n, const char *const *inputs) {
-    for (int i = 0; i < n; i++) check_op(name, attrs, inputs[i]);
-}
-#define LIST(...)                                                                                                                                              \
-    (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)), (const char *const[]) { __VA_ARGS__ }
-
 /* ---- elementwise ---- */
 
 /* Functions that are defined for positive numbers only. */
@@ -437,12 +431,10 @@ TEST(ops_same_input_twice) {
 }
 
 TEST(ops_none_forgotten) { /* runs after the others: every op of these files has gone through the driver */
+    static const char *const elsewhere[] = {"softmax.c", "dropout.c", "losses.c", "cross_entropy.c", "soft_cross_entropy.c", "metrics.c", "cast.c"};
     for (int i = 0; pn_ops[i]; i++) {
-        static const char *const elsewhere[] = {"ops/softmax.c", "ops/dropout.c", "ops/losses.c", "ops/cross_entropy.c", "ops/soft_cross_entropy.c",
-                                                "ops/metrics.c", "ops/cast.c"};
-        bool skip = op_seen_count == 0, seen = false; /* when this test is chosen alone there is nothing to say */
-        for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++) skip |= strcmp(pn_ops[i]->file, elsewhere[k]) == 0;
-        for (int k = 0; k < op_seen_count; k++) seen |= op_seen[k] == pn_ops[i];
-        CHECK(skip || seen, "%s was not tested", pn_ops[i]->name);
+        bool here = true;
+        for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++) here &= strcmp(pn_ops[i]->file + strlen("ops/"), elsewhere[k]) != 0;
+        if (here && strncmp(pn_ops[i]->file, "ops/", 4) == 0) check_seen(pn_ops[i]);
     }
 }
