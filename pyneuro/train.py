@@ -49,8 +49,8 @@ class Trainable:
 
         Values of an epoch are means over its samples. Raises ValueError or TypeError with one sentence for arguments
         and data that do not fit (also NaN in X, with its row), FloatingPointError naming layer and step when a number
-        is not finite, RuntimeError for a second fit inside a callback. After an error, and after Ctrl-C, parameters are those
-        of the last completed step. Afterwards gradients are None where the weight's gradient was fused with its update.
+        is not finite, RuntimeError for a second fit inside a callback. After an error, and after Ctrl-C, parameters are
+        those of the last completed step. Afterwards gradients of all parameters are None.
 
         >>> import numpy as np
         >>> from pyneuro import nn, optim

@@ -1,4 +1,7 @@
-/* One step of training or evaluation, by all members together. */
+/* One step of training or evaluation, by all members together.
+ *
+ * Member 0 chooses the next batch as soon as its own part is done, while others may still be updating: t->plan and t->n are read before the first barrier
+ * of a step only, and the plan is handed down from there. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,8 +89,8 @@ static double walk_weights(pn_trainer *t, bool save) {
 }
 
 /* Between backward and update, where a rule or clipping asks for the norm. False on every member: the run ends before this update. */
-static bool look_at_gradient(pn_trainer *t, pn_member *m) {
-    const double norm = sqrt(pn_plan_gradient_norm2(t->plan, m)), clip = t->spec.clip_norm;
+static bool look_at_gradient(pn_trainer *t, pn_plan *plan, pn_member *m) {
+    const double norm = sqrt(pn_plan_gradient_norm2(plan, m)), clip = t->spec.clip_norm;
     const double scale = clip > 0 && norm + 1e-6 > clip ? clip / (norm + 1e-6) : 1; /* as torch.nn.utils.clip_grad_norm_ */
     const bool stop = norm < t->spec.grad_below;
     if (m->index == 0) {
@@ -96,7 +99,7 @@ static bool look_at_gradient(pn_trainer *t, pn_member *m) {
             t->end = PN_RUN_GRAD_BELOW;
             t->finished = true;
         } else {
-            pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(t->plan), scale);
+            pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(plan), scale);
         }
     }
     pn_member_barrier(m);
@@ -136,25 +139,25 @@ static void collect(pn_trainer *t) {
     }
 }
 
-static void update(pn_trainer *t, pn_member *m) {
+static void update(pn_trainer *t, pn_plan *plan, pn_member *m) {
     pn_optimizer *o = t->spec.optimizer;
     if (t->before) {
         if (m->index == 0) walk_weights(t, true);
         pn_member_barrier(m);
     }
-    pn_plan_update(t->plan, o, m);
+    pn_plan_update(plan, o, m);
     if (t->before) look_at_step(t, m);
     if (m->index) return;
-    pn_optimizer_commit(o, pn_plan_reaches(t->plan));
+    pn_optimizer_commit(o, pn_plan_reaches(plan));
     t->progress.step++;
 }
 
 /* What to do when the gradient is there. */
-static void finish(pn_trainer *t, pn_member *m) {
+static void finish(pn_trainer *t, pn_plan *plan, pn_member *m) {
     const pn_trainer_spec *s = &t->spec;
     if (s->optimizer) {
-        if ((s->clip_norm > 0 || s->grad_below > 0) && !look_at_gradient(t, m)) return;
-        update(t, m);
+        if ((s->clip_norm > 0 || s->grad_below > 0) && !look_at_gradient(t, plan, m)) return;
+        update(t, plan, m);
     } else if (s->collect && m->index == 0) {
         collect(t);
     }
@@ -163,7 +166,8 @@ static void finish(pn_trainer *t, pn_member *m) {
 
 void pn_trainer_step(pn_trainer *t, pn_member *m) {
     pn_member alone = {.index = 0, .count = 1, .poll = m->poll, .scratch = m->scratch, .blocks = m->blocks};
-    if (m->count > 1 && pn_plan_threads(t->plan) == 1) { /* too small to share: one member does it, the others wait for the next decision */
+    pn_plan *plan = t->plan;
+    if (m->count > 1 && pn_plan_threads(plan) == 1) { /* too small to share: one member does it, the others wait for the next decision */
         pn_member_barrier(m);                            /* ... which must not be written before all have read the last one */
         if (m->index) return;
         m = &alone;
@@ -171,14 +175,14 @@ void pn_trainer_step(pn_trainer *t, pn_member *m) {
     gather(t, m);
     if (m->index == 0) {
         const pn_random random = {t->key, (uint64_t)t->progress.step};
-        pn_plan_set_random(t->plan, random);
+        pn_plan_set_random(plan, random);
         t->run.input_max = t->spec.input_max;
         t->run.status = PN_OK;
-        if (t->spec.optimizer) pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(t->plan), 1);
+        if (t->spec.optimizer) pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(plan), 1);
     }
     pn_member_barrier(m);
-    if (pn_plan_step(t->plan, &t->run, m))
-        finish(t, m);
+    if (pn_plan_step(plan, &t->run, m))
+        finish(t, plan, m);
     else if (m->index == 0)
         explain(t, m);
 }
