@@ -32,7 +32,7 @@ static void R_(sum_each_row)(const pn_call *c, pn_member *m, const pn_fold *f, r
     int64_t lo, hi;
     pn_member_share(m, f->out, f->run < PN_BLOCK ? PN_BLOCK / (f->run ? f->run : 1) : 1, &lo, &hi);
     for (int64_t o = lo; o < hi; o++) {
-        if (o % 4096 == 4095 && pn_member_stopped(m)) return;
+        if ((f->run > PN_BLOCK || o % 4096 == 4095) && pn_member_stopped(m)) return;
         R_(store)(y + o, R_(sum_run)(c, x + o * f->run, f->run) / divisor, add);
     }
 }
