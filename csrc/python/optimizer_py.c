@@ -191,10 +191,12 @@ static PyObject *gradient_norm2(PyObject *self, PyObject *ignored) {
     return PyFloat_FromDouble(pn_optimizer_gradient_norm2(O(self)));
 }
 
-/* A copy of one state array of one segment. */
-static PyObject *state_array(const pn_segment *s, int k) {
-    PyObject *array = pn_py_array_new(&s->param->shape);
-    if (array) memcpy(PyArray_DATA((PyArrayObject *)array), s->state[k], (size_t)s->n * pn_dtype_bytes(s->param->shape.dtype));
+/* A copy of one state array of one segment, in the optimiser's dtype: the parameter may have been converted meanwhile. */
+static PyObject *state_array(const pn_optimizer *o, int i, int k) {
+    pn_shape shape = o->segments[i].param->shape;
+    shape.dtype = o->dtype;
+    PyObject *array = pn_py_array_new(&shape);
+    if (array) memcpy(PyArray_DATA((PyArrayObject *)array), o->segments[i].state[k], (size_t)o->segments[i].n * pn_dtype_bytes(o->dtype));
     return array;
 }
 
@@ -205,7 +207,7 @@ static PyObject *state(PyObject *self, PyObject *ignored) {
     for (int k = 0; dict && k < pn_updates[o->rule].n_state; k++) {
         PyObject *list = PyList_New(o->n_segments);
         for (int i = 0; list && i < o->n_segments; i++) {
-            PyObject *array = state_array(&o->segments[i], k);
+            PyObject *array = state_array(o, i, k);
             if (!array || PyList_SetItem(list, i, array)) Py_CLEAR(list);
         }
         if (!list || PyDict_SetItemString(dict, pn_updates[o->rule].state[k], list)) Py_CLEAR(dict);

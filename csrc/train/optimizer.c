@@ -199,7 +199,8 @@ double pn_optimizer_gradient_norm2(const pn_optimizer *o) {
         const pn_tensor *g = o->segments[i].param->grad;
         if (!g) continue;
         const int64_t n = pn_shape_size(&g->shape);
-        total += o->dtype == PN_F32 ? kernels->f.sum_squares(g->storage->data, n) : kernels->d.sum_squares(g->storage->data, n);
+        if (g->shape.dtype == PN_I64) continue;
+        total += g->shape.dtype == PN_F32 ? kernels->f.sum_squares(g->storage->data, n) : kernels->d.sum_squares(g->storage->data, n);
     }
     return total;
 }

@@ -211,7 +211,7 @@ class StreamRunner(Stepper):
         if self._iterator is None:
             batches = self.source() if callable(self.source) else self.source
             self._iterator = iter(batches)
-            if self.epoch and self._iterator is batches:
+            if self.epoch and self._iterator is batches and not callable(self.source):
                 raise ValueError(
                     "X is an iterator, which can be read once: give a list, an object that can be iterated again, a "
                     "function that returns a new iterator, or epochs=1"

@@ -133,7 +133,7 @@ def test_fusion_changes_nothing_but_rounding():
 
 
 def test_large_numbers_run_unfused():
-    """Factors whose products could overflow: the gradient is stored and looked at, and the step is that of teaching mode."""
+    """Factors whose products could overflow: the gradient is stored and looked at, the step that of teaching mode."""
     x = np.zeros((4, 300), np.float32)
     x[:, 0] = 1e20
     target = np.full((4, 40), 1.0, np.float32)

@@ -1,0 +1,216 @@
+"""Optimisers over 50 steps and schedules over 40 epochs against PyTorch's, from equal weights and gradients."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import pyneuro as pn  # noqa: E402
+from pyneuro import nn, optim  # noqa: E402
+
+# float64: the same formulas in the same order, a few roundings apart. float32: each step rounds in both libraries.
+CLOSE = {"float64": {"rtol": 1e-11, "atol": 1e-13}, "float32": {"rtol": 2e-5, "atol": 1e-6}}
+
+OPTIONS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
+    ("SGD", {"lr": 0.05, "momentum": 0.5, "maximize": True}),
+    ("Adagrad", {"lr": 0.1}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.05, "weight_decay": 0.01, "initial_accumulator_value": 0.1, "eps": 1e-6}),
+    ("RMSprop", {"lr": 0.01}),
+    ("RMSprop", {"lr": 0.01, "alpha": 0.9, "momentum": 0.5, "weight_decay": 0.01}),
+    ("RMSprop", {"lr": 0.01, "centered": True}),
+    ("RMSprop", {"lr": 0.01, "centered": True, "momentum": 0.5}),
+    ("Adam", {"lr": 0.01}),
+    ("Adam", {"lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.01, "amsgrad": True}),
+    ("AdamW", {"lr": 0.01}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.1, "amsgrad": True}),
+    ("AdamW", {"lr": 0.01, "maximize": True}),
+]
+
+
+def names(case):
+    return case[0] + "-" + ",".join(f"{k}={v}" for k, v in case[1].items())
+
+
+def start(dtype, seed=0):
+    """Two parameters of each library with the same values."""
+    rng = np.random.default_rng(seed)
+    arrays = [rng.standard_normal((5, 7)).astype(dtype), rng.standard_normal(33).astype(dtype)]
+    ours = [pn.tensor(a, requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    return ours, theirs
+
+
+def give_gradients(ours, theirs, rng, dtype, leave_out=None):
+    for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+        if i == leave_out:
+            p.grad = q.grad = None
+            continue
+        g = (rng.standard_normal(tuple(q.shape)) + 0.3 * q.detach().numpy()).astype(dtype)
+        p.grad, q.grad = pn.tensor(g), torch.tensor(g)
+
+
+def compare(ours, theirs, dtype, what=""):
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), **CLOSE[dtype], err_msg=what)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("case", OPTIONS, ids=names)
+def test_fifty_steps(case, dtype):
+    name, options = case
+    ours, theirs = start(dtype)
+    a, b = getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+    rng = np.random.default_rng(1)
+    for step in range(50):
+        give_gradients(ours, theirs, rng, dtype)
+        a.step()
+        b.step()
+        compare(ours, theirs, dtype, f"step {step}")
+
+
+@pytest.mark.parametrize("case", OPTIONS, ids=names)
+def test_parameters_that_miss_gradients(case):
+    """A parameter without a gradient stays as it is, and its state counts its own steps."""
+    name, options = case
+    ours, theirs = start("float64")
+    a, b = getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+    rng = np.random.default_rng(2)
+    for step in range(20):
+        give_gradients(ours, theirs, rng, "float64", leave_out=1 if step < 4 or step % 5 == 0 else None)
+        a.step()
+        b.step()
+    compare(ours, theirs, "float64")
+
+
+@pytest.mark.parametrize("case", OPTIONS, ids=names)
+def test_state_from_pytorch(case):
+    """PyTorch's state_dict after ten steps, taken over: both go on alike."""
+    name, options = case
+    ours, theirs = start("float64")
+    b = getattr(torch.optim, name)(theirs, **options)
+    rng = np.random.default_rng(3)
+    scratch, _ = start("float64")
+    for _ in range(10):
+        give_gradients(scratch, theirs, rng, "float64")
+        b.step()
+    for p, q in zip(ours, theirs, strict=True):
+        with pn.no_grad():
+            p.copy_(q.detach().numpy())
+    a = getattr(optim, name)(ours, **options)
+    a.load_state_dict(b.state_dict())
+    for _ in range(10):
+        give_gradients(ours, theirs, rng, "float64")
+        a.step()
+        b.step()
+    compare(ours, theirs, "float64")
+    again = getattr(optim, name)(ours, **options)
+    again.load_state_dict(a.state_dict())
+    one, two = a.state_dict()["state"], again.state_dict()["state"]
+    assert (
+        one[0]["step"] == two[0]["step"] == (20 if name != "SGD" else one[0]["step"])
+    )  # PyTorch's SGD counts no steps
+    for key in one[1]:
+        np.testing.assert_array_equal(one[1][key], two[1][key])
+
+
+def test_groups_with_their_own_options():
+    ours, theirs = start("float64")
+    groups = [{"lr": 0.3, "weight_decay": 0.1}, {"momentum": 0.9, "dampening": 0.1}]
+    a = optim.SGD([{"params": [p], **g} for p, g in zip(ours, groups, strict=True)], lr=0.1)
+    b = torch.optim.SGD([{"params": [p], **g} for p, g in zip(theirs, groups, strict=True)], lr=0.1)
+    rng = np.random.default_rng(4)
+    for step in range(20):
+        if step == 10:
+            a.param_groups[0]["lr"] = b.param_groups[0]["lr"] = 0.01
+        give_gradients(ours, theirs, rng, "float64")
+        a.step()
+        b.step()
+    compare(ours, theirs, "float64")
+    assert [g["lr"] for g in a.param_groups] == [0.01, 0.1]
+
+
+def test_groups_in_fit():
+    """Own rates by group, through the plan."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 6)), rng.integers(0, 3, 40)
+    net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3), seed=0).double()
+    peer = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)).double()
+    peer.load_state_dict({k: torch.tensor(v.numpy()) for k, v in net.state_dict().items()})
+    ours = [{"params": net[0].parameters(), "lr": 0.5}, {"params": net[2].parameters(), "weight_decay": 0.1}]
+    theirs = [{"params": peer[0].parameters(), "lr": 0.5}, {"params": peer[2].parameters(), "weight_decay": 0.1}]
+    a, b = optim.AdamW(ours, lr=0.01), torch.optim.AdamW(theirs, lr=0.01)
+    net.fit(x, y, optimizer=a, epochs=3, batch_size=10, shuffle=False, verbose=0)
+    for _ in range(3):
+        for i in range(0, 40, 10):
+            b.zero_grad()
+            out = peer(torch.tensor(x[i : i + 10]))
+            torch.nn.functional.cross_entropy(out, torch.tensor(y[i : i + 10])).backward()
+            b.step()
+    compare(list(net.parameters()), list(peer.parameters()), "float64")
+
+
+# ---- schedules ----
+
+SCHEDULES = [
+    ("StepLR", {"step_size": 7, "gamma": 0.3}),
+    ("MultiStepLR", {"milestones": [3, 10, 10, 30], "gamma": 0.5}),
+    ("ExponentialLR", {"gamma": 0.93}),
+    ("CosineAnnealingLR", {"T_max": 9}),
+    ("CosineAnnealingLR", {"T_max": 15, "eta_min": 0.02}),
+    ("LinearLR", {}),
+    ("LinearLR", {"start_factor": 0.1, "end_factor": 0.6, "total_iters": 11}),
+    ("LambdaLR", {"lr_lambda": lambda epoch: 0.95**epoch}),
+]
+
+
+@pytest.mark.parametrize("case", SCHEDULES, ids=names)
+def test_schedules(case):
+    name, options = case
+    ours, theirs = start("float64")
+    a, b = optim.SGD(ours, lr=0.7), torch.optim.SGD(theirs, lr=0.7)
+    one = getattr(optim.lr_scheduler, name)(a, **options)
+    two = getattr(torch.optim.lr_scheduler, name)(b, **options)
+    assert getattr(optim, name) is type(one)
+    for _ in range(40):
+        np.testing.assert_allclose(a.lr, b.param_groups[0]["lr"], rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(one.get_last_lr(), two.get_last_lr(), rtol=1e-12, atol=1e-15)
+        b.step()  # PyTorch warns otherwise
+        one.step()
+        two.step()
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+def test_plateau(mode, threshold_mode):
+    ours, theirs = start("float64")
+    a, b = optim.SGD(ours, lr=0.7), torch.optim.SGD(theirs, lr=0.7)
+    options = {
+        "mode": mode,
+        "threshold_mode": threshold_mode,
+        "patience": 2,
+        "cooldown": 1,
+        "min_lr": 1e-3,
+        "threshold": 0.01,
+    }
+    one = optim.ReduceLROnPlateau(a, factor=0.5, **options)
+    two = torch.optim.lr_scheduler.ReduceLROnPlateau(b, factor=0.5, **options)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        value = float(rng.uniform(0.5, 1.5))
+        one.step(value)
+        two.step(value)
+        assert a.lr == b.param_groups[0]["lr"]
+    assert a.lr < 0.7
+
+
+def test_defaults_are_pytorchs():
+    ours, theirs = start("float64")
+    for name in ("SGD", "Adagrad", "RMSprop", "Adam", "AdamW"):
+        a, b = getattr(optim, name)(ours).defaults, getattr(torch.optim, name)(theirs).defaults
+        assert {k: b[k] for k in a} == a, name
