@@ -120,6 +120,8 @@ class History(Callback):
 class Monitor(Callback):
     """What EarlyStopping and ModelCheckpoint share: is the monitored value better than the best so far?"""
 
+    is_watching = True  # needs the monitored value
+
     def _watch(self, monitor, mode, min_delta=0.0):
         name = type(self).__name__
         self.monitor = monitor
@@ -231,7 +233,7 @@ class ModelCheckpoint(Monitor):
         self._watch(monitor, mode)
         self.filepath = os.fspath(filepath)
         self.verbose = verbose
-        self.save_best_only = bool(save_best_only)
+        self.save_best_only = self.is_watching = bool(save_best_only)
         self.save_weights_only = bool(save_weights_only)  # a file holds the architecture where it can; both load
 
     def on_epoch_end(self, epoch, logs=None):

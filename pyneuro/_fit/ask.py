@@ -36,11 +36,20 @@ class Evaluator:
         except Dynamic:
             return EagerRunner(*data, 0, False, False)
 
-    def run(self):
-        """Dict of name -> mean over the samples."""
+    def prepare(self):
+        """Compiles what is needed, and finds mistakes in the data."""
         plan = getattr(self.runner, "plan", None)
         if self.runner is None or (plan is not None and not plan.valid):
             self.runner, self.epoch = self._make(), 0
+
+    @property
+    def names(self):
+        """Names of the losses and metrics; known once prepared."""
+        return self.runner.names
+
+    def run(self):
+        """Dict of name -> mean over the samples."""
+        self.prepare()
         self.epoch += 1
         _, log = self.runner.run(self.epoch)
         return {name: float(value) for name, value in zip(self.runner.names, log[-1], strict=True)}

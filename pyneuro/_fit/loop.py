@@ -13,7 +13,7 @@ from pyneuro._fit import program as programs
 from pyneuro._fit.ask import Evaluator
 from pyneuro._fit.plans import Dynamic, fingerprint
 from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules, StreamRunner
-from pyneuro.callbacks import Callback, History, defines
+from pyneuro.callbacks import Callback, History, Monitor, defines
 from pyneuro.nn import _check
 
 SLICE = 0.05  # seconds between two looks at the progress bar
@@ -147,19 +147,15 @@ class Fit:
 
     def _check_values(self, net):
         """Parameters and optimiser state must be finite before the first step."""
-        labels = {id(p): (name, m) for path, m in net.named_modules() for name, p in _named(path, m)}
-        for p in net.parameters():
-            if (
-                p.dtype != "int64"
-                and p.numel()
-                and _core.check_finite(_flat(p.detach().numpy()), p.dtype)[1] is not None
-            ):
-                name, label = labels[id(p)]
-                raise ValueError(f"{label}: parameter {name} of shape {tuple(p.shape)} is not finite")
+        for path, module in net.named_modules():
+            for name, p in module._parameters.items():
+                if p is not None and not _is_finite(p.detach().numpy()):
+                    label = f"{module._label()} (layer {path})" if path else module._label()
+                    raise ValueError(f"{label}: parameter {name} of shape {tuple(p.shape)} is not finite")
         if self.optimizer._core is not None:
             for name, values in self.optimizer._sync().state().items():
                 for i, array in enumerate(values):
-                    if array.size and _core.check_finite(_flat(array), str(array.dtype))[1] is not None:
+                    if not _is_finite(array):
                         raise ValueError(f"the optimizer's {name} of parameter {i} is not finite")
 
     # ---- data ----
@@ -264,6 +260,8 @@ class Fit:
         history.mode = runner.mode
         if self.validation is not None:
             self.evaluator = Evaluator(net, *self._validation_parts(), self.items, self.metrics)
+            self.evaluator.prepare()
+        self._check_monitors()
         history.params = {
             "epochs": self.epochs,
             "steps": runner.steps_an_epoch,
@@ -295,6 +293,15 @@ class Fit:
         self._call("on_train_end", {})
         history.stopped_by = history.stopped_by or "epochs"
         return history
+
+    def _check_monitors(self):
+        """What a callback watches must be there: better said now than after the first epoch."""
+        if self.runner.names is None:  # of a stream
+            return
+        known = [*self.runner.names, *(f"val_{name}" for name in (self.evaluator.names if self.evaluator else ()))]
+        for callback in self.callbacks:
+            if isinstance(callback, Monitor) and callback.is_watching:
+                callback._value(dict.fromkeys(known, 0.0))
 
     def _validation_parts(self):
         given = self.validation
@@ -432,13 +439,10 @@ class Fit:
         bar.set_postfix({name: f"{v:.4f}" for name, v in last.items()}, refresh=False)
 
 
-def _named(path, module):
-    label = f"{module._label()} (layer {path})" if path else module._label()
-    return [(name, (name, label)) for name, p in module._parameters.items() if p is not None]
-
-
-def _flat(array):
-    return array.reshape(-1)
+def _is_finite(array):
+    if array.dtype.kind != "f" or not array.size:
+        return True
+    return _core.check_finite(array.reshape(-1), str(array.dtype))[1] is None
 
 
 def _seed(seed):
