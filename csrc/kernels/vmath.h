@@ -69,6 +69,8 @@ static const real R_(log_terms)[] = {0.33333319425582886f, -0.2500027120113373f,
 static const real R_(normal_terms)[] = {0.10634515434503555f,   -0.08079453557729721f,  0.045060720294713974f,    -0.016579005867242813f,
                                         0.0024866254534572363f, 0.0009275879710912704f, -0.00045361556112766266f, -7.070614083204418e-05f,
                                         6.027075869496912e-05f, 1.581252581672743e-05f};
+/* (tanh(x) - x) / x^3 in x^2, |x| <= 0.55 */
+static const real R_(tanh_terms)[] = {-0.33333316445350647f, 0.13332584500312805f, -0.05385220795869827f, 0.02107122167944908f, -0.006273553241044283f};
 #endif
 #define POLYNOMIAL(x, terms) R_(polynomial)(x, terms, (int)(sizeof(terms) / sizeof *(terms)))
 
@@ -144,21 +146,28 @@ PN_INLINE V R_(pn_log1p_unit)(V x) {
 
 /* ---- what networks are made of: few roundings, and nothing overflows on the way ---- */
 
-/* scale / (1 + exp(-x)): with exp(-x) = 2^n (1 + m) and t = 2^-n this is scale t / (1 + t + m), where only the last addition rounds. */
+/* scale / (1 + exp(-x)): with exp(-x) = 2^n (1 + m) and t = 2^-n this is scale t / (1 + t + m); what 1 + t loses
+ * of a small t is added to m. */
 PN_INLINE V R_(times_sigmoid)(V scale, V x) {
     VI n;
     const V m = R_(exp_parts)(-V_max(EXP_MIN, x), V_of(0), &n);
     const VI half = -n >> 1;
-    const V t1 = R_(power_of_2)(half), t2 = R_(power_of_2)(-n - half); /* t = t1 t2, which may be subnormal */
-    return V_select(x > 40, scale, scale * t1 * t2 / ((1 + t1 * t2) + m));
+    const V t1 = R_(power_of_2)(half), t2 = R_(power_of_2)(-n - half), t = t1 * t2, one = 1 + t; /* t may be subnormal */
+    return V_select(x > 40, scale, scale * t1 * t2 / (one + (m + (t - (one - 1)))));
 }
 PN_INLINE V R_(pn_sigmoid)(V x) { return R_(times_sigmoid)(V_of(1), x); }
 PN_INLINE V R_(pn_silu)(V x) { return R_(times_sigmoid)(V_max(EXP_MIN, x), x); }
-PN_INLINE V R_(pn_tanh)(V x) { /* with exp(-2 |x|) = (1 + m) / t it is (t - 1 - m) / (t + 1 + m) */
+PN_INLINE V R_(pn_tanh)(V x) {
     VI n;
-    const V least = -2 * V_abs(x), m = R_(exp_parts)(V_max(EXPM1_MIN, least), V_of(0), &n);
-    const V t = R_(power_of_2)(-n);
+    const V size = V_abs(x);
+#if PN_DOUBLE /* with exp(-2 |x|) = (1 + m) / t it is (t - 1 - m) / (t + 1 + m) */
+    const V m = R_(exp_parts)(V_max(EXPM1_MIN, -2 * size), V_of(0), &n), t = R_(power_of_2)(-n);
     return V_copysign(((t - 1) - m) / ((t + 1) + m), x);
+#else /* 1 - 2 / (exp(2 |x|) + 1) where that is at least 1/2, else x + x^3 p(x^2): the quotient above would exceed 2 ulp */
+    const V m = R_(exp_parts)(V_min(20, 2 * size), V_of(0), &n), s = R_(power_of_2)(n), x2 = x * x;
+    const V large = 1 - 2 / ((s + 1) + s * m), small = size + size * x2 * POLYNOMIAL(x2, R_(tanh_terms));
+    return V_copysign(V_select(size < C(0.55), small, large), x);
+#endif
 }
 PN_INLINE V R_(pn_softplus)(V x) { return V_max(x, 0) + V_log1p_unit(R_(exp_negative)(-V_abs(x))); }
 
