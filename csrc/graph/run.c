@@ -33,7 +33,9 @@ static pn_status run_long(pn_context *ctx, const pn_call *call, pn_op_fn fn, cha
     void *token = ctx->release ? ctx->release() : NULL;
     pn_team_run(threads, &poll, run_member, &job);
     if (ctx->acquire) ctx->acquire(token);
-    return pn_poll_stopped(&poll) ? pn_fail(e, PN_E_INTERRUPTED, "interrupted") : PN_OK;
+    /* A signal that came between the last question and the end would otherwise wait for the next moment the interpreter looks. */
+    const bool stop = pn_poll_stopped(&poll) || (ctx->ask && ctx->ask(NULL));
+    return stop ? pn_fail(e, PN_E_INTERRUPTED, "interrupted") : PN_OK;
 }
 
 pn_status pn_run_call(pn_context *ctx, pn_call *call, const pn_run_spec *spec, pn_error *e) {

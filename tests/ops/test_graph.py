@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import signal
 import threading
 import time
 import weakref
@@ -547,3 +548,33 @@ def test_blocks_are_counted_and_threads_change_no_bit():
     finally:
         pn.set_num_threads(before)
     assert len(set(results)) == 1
+
+
+def test_interrupting_a_long_operation():
+    """Ctrl-C ends a product of large matrices, forward or backward; gradients are whole or not there."""
+    w = pn.ones(1200, 1200, requires_grad=True)
+    (w @ w @ w).sum().backward()
+    expected, w.grad = w.grad.numpy(), None
+    sent = []
+
+    def interrupt():
+        sent.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    def work():
+        while True:
+            (w @ w @ w).sum().backward()
+            w.grad = None
+
+    total = 0.0
+    for seconds in (0.02, 0.05, 0.1, 0.2):
+        timer = threading.Timer(seconds, interrupt)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        total += time.perf_counter() - sent[-1]
+        timer.join()
+        if w.grad is not None:  # it came between two lines of Python
+            np.testing.assert_array_equal(w.grad.numpy(), expected)
+        w.grad = None
+    assert total / 4 < 1, "seconds: a machine under load may be late, but not by a product of matrices"
