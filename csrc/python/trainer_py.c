@@ -212,7 +212,9 @@ static void mark_written(pn_py_trainer *self) {
     for (int i = 0; o && i < o->n_segments; i++) o->segments[i].param->storage->version++;
 }
 
-static PyObject *log_array(const pn_py_trainer *self) {
+static PyObject *get_log(PyObject *o, void *ignored) {
+    (void)ignored;
+    const pn_py_trainer *self = (pn_py_trainer *)o;
     int64_t n = 0;
     const double *log = pn_trainer_log(self->t, &n);
     const int width = self->outputs ? 0 : self->n_outputs;
@@ -223,8 +225,8 @@ static PyObject *log_array(const pn_py_trainer *self) {
 }
 
 PyDoc_STRVAR(run_doc, "run(epochs, seconds, steps=0)\n--\n\n"
-                      "Goes on until `epochs` are completed, about `seconds` have passed, or `steps` batches are done (0: any number). Returns why it stopped (\"done\", \"time\", \"grad\", \"step\")\n"
-                      "and the means of the outputs over the epochs completed meanwhile, (n, outputs).");
+                      "Goes on until `epochs` are completed, about `seconds` have passed, or `steps` batches are done (0: any number).\n"
+                      "Returns why it stopped: \"done\", \"time\", \"grad\" or \"step\". See log.");
 static PyObject *run(PyObject *o, PyObject *args) {
     static const char *const ends[] = {"done", "time", "grad", "step"};
     pn_py_trainer *self = (pn_py_trainer *)o;
@@ -240,9 +242,7 @@ static PyObject *run(PyObject *o, PyObject *args) {
     pn_py_acquire(token);
     give_all(self);
     mark_written(self);
-    if (status) return pn_py_raise(&e);
-    PyObject *log = log_array(self);
-    return log ? Py_BuildValue("sN", ends[end], log) : NULL;
+    return status ? pn_py_raise(&e) : PyUnicode_FromString(ends[end]);
 }
 
 /* ---- attributes ---- */
@@ -340,6 +340,7 @@ static PyMethodDef functions[] = {
 static PyMethodDef methods[] = {{"run", run, METH_VARARGS, run_doc}, {NULL, NULL, 0, NULL}};
 static PyGetSetDef attributes[] = {
     {"progress", get_progress, set_progress, "Where it stands, as a dict; set as (epoch, position, step, weight, sums) to resume.", NULL},
+    {"log", get_log, NULL, "Means of the outputs over the epochs completed by the last run, (n, outputs), also after an error.", NULL},
     {"outputs", get_outputs, NULL, "The predictions: a list of arrays, or None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

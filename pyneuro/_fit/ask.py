@@ -51,8 +51,8 @@ class Evaluator:
         """Dict of name -> mean over the samples."""
         self.prepare()
         self.epoch += 1
-        _, log = self.runner.run(self.epoch)
-        return {name: float(value) for name, value in zip(self.runner.names, log[-1], strict=True)}
+        self.runner.run(self.epoch)
+        return {name: float(value) for name, value in zip(self.runner.names, self.runner.log[-1], strict=True)}
 
 
 def evaluate(net, X, y, batch_size, loss, metrics, sample_weight, loss_weights):

@@ -277,13 +277,15 @@ class Fit:
         if self.saved:
             self.saved.restore(self)
         self.done = runner.progress["epoch"]
+        self.steps_before = self.optimizer._sync().steps[0] - runner.progress["step"]
         with self._bar() as bar:
             try:
                 self._epochs(bar)
             except KeyboardInterrupt:
                 history.stopped_by = "KeyboardInterrupt"
                 self._count()
-                self._save()
+                if self._is_consistent():
+                    self._save()
                 raise
             except BaseException as error:
                 history.stopped_by = type(error).__name__
@@ -293,6 +295,15 @@ class Fit:
         self._call("on_train_end", {})
         history.stopped_by = history.stopped_by or "epochs"
         return history
+
+    def _is_consistent(self):
+        """Whether Ctrl-C came between two steps, and not while the end of an epoch or a step was being accounted for.
+
+        Otherwise nothing is saved: the last checkpoint holds, and the run that goes on from it ends in the same bits.
+        """
+        progress = self.runner.progress
+        steps = self.optimizer._core.steps[0] - self.steps_before
+        return self.between_epochs == self.done == progress["epoch"] and steps == progress["step"]
 
     def _check_monitors(self):
         """What a callback watches must be there: better said now than after the first epoch."""
@@ -333,6 +344,7 @@ class Fit:
         by_epoch = bool(by_batch or hooks or self.evaluator or self.path or self.verbose == 2)
         seconds = SLICE if bar or self.path else math.inf
         self.begun = -1
+        self.between_epochs = self.done  # equal to done except while the end of an epoch is being dealt with
         while self.done < self.epochs and not self.net.stop_training:
             if by_epoch and self.begun < self.done:
                 self.begun = self.done
@@ -352,17 +364,26 @@ class Fit:
 
     def _slice(self, until, seconds, by_batch):
         """Runs until `until` epochs are completed or the slice is over; writes the completed ones into the history."""
+        runner = self.runner
         if not by_batch:
-            end, log = self.runner.run(until, seconds)
+            try:
+                end = runner.run(until, seconds)
+            except BaseException:
+                for means in runner.log:  # completed before it broke off
+                    self.history._append(self.done, runner.names, means)
+                    self.done += 1
+                raise
         else:
             number = self._batches_done()
             for hook in ("on_train_batch_begin", "on_batch_begin"):
                 self._call(hook, number, {})
-            end, log = self.runner.run(until, math.inf, 1)
-            logs = dict(zip(self.runner.names, map(float, log[-1]), strict=True)) if len(log) else self._means()
+            end = runner.run(until, math.inf, 1)
+            logs = (
+                dict(zip(runner.names, map(float, runner.log[-1]), strict=True)) if len(runner.log) else self._means()
+            )
             for hook in ("on_train_batch_end", "on_batch_end"):
                 self._call(hook, number, logs)
-        for means in log:
+        for means in runner.log:
             self._end_epoch(means)
         return end
 
@@ -393,15 +414,15 @@ class Fit:
             text = " - ".join(f"{k}: {v:.4f}" for k, v in logs.items())
             print(f"Epoch {self.done}/{self.epochs} - {text}")
         self._save()
+        self.between_epochs = self.done
 
     def _end_early(self, end):
         """A rule has fired: the epoch it fired in counts with what there is of it."""
         kind = stop_rules.GradBelow if end == "grad" else stop_rules.StepBelow
-        self.history.stopped_by = next(rule.reason for rule in self.stops if isinstance(rule, kind))
         means = self._means()
         if means:
             self._end_epoch(means.values())
-            self.history.stopped_by = next(rule.reason for rule in self.stops if isinstance(rule, kind))
+        self.history.stopped_by = next(rule.reason for rule in self.stops if isinstance(rule, kind))
 
     def _save(self):
         if self.path is not None:

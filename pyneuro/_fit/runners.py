@@ -1,11 +1,15 @@
 """Three ways to run epochs, with one interface.
 
-`run(epochs, seconds, steps)` goes on until `epochs` are completed, some time has passed or some steps are done. It
-returns why it stopped ("done", "time", "grad", "step") and a list with the means of each epoch completed meanwhile.
-`progress` says where it stands: epoch, position (rows done in it), step (updates), weight and sums (of the means).
+`run(epochs, seconds, steps)` goes on until `epochs` are completed, some time has passed or some steps are done, and
+returns why it stopped: "done", "time", "grad" or "step". `log` then has the means of each epoch completed meanwhile,
+also after an error. `progress` says where it stands: epoch, position (rows done in it), step (updates), weight and sums
+(of the means).
 """
 
+import contextlib
 import math
+import signal
+import threading
 import time
 
 import numpy as np
@@ -63,6 +67,11 @@ class PlanRunner:
             self.optimizer._sync()
         return self._trainer.run(epochs, seconds, steps)
 
+    @property
+    def log(self):
+        """See the module."""
+        return self._trainer.log
+
 
 class Stepper:
     """Teaching mode: steps in Python, with the same semantics as the C loop."""
@@ -72,6 +81,7 @@ class Stepper:
         self.epoch = self.position = self.step = 0
         self.weight, self.sums = 0.0, None
         self.step_norm = self.grad_norm = 0.0
+        self.log = []
 
     @property
     def progress(self):
@@ -94,16 +104,20 @@ class Stepper:
                 _core.set_random(self.seed, self.step)
                 _, scalars = self.program.run(index, Tensor)
                 values = [float(s.detach().numpy()) for s in scalars]
-                end = self._update(scalars[0], values[0]) if training else ""
+                scale = self._gradients(scalars[0], values[0]) if training else 1.0
         finally:
             _core.set_random(random[0], random[1])
-        if end != "grad":
+        if scale is None:
+            return "grad"
+        with uninterrupted():  # the update and its books belong together
+            end = self._update(scale) if training else ""
             self.sums = [s + rows * v for s, v in zip(self.sums or [0.0] * len(values), values, strict=True)]
             self.weight += rows
             self.position += rows
         return end
 
-    def _update(self, loss, value):
+    def _gradients(self, loss, value):
+        """Backward; returns the factor of clipping, or None when a rule wants to stop here."""
         core, rules = self.optimizer._sync(), self.rules
         params = core.params
         for p in params:
@@ -114,13 +128,17 @@ class Stepper:
         squares = core.gradient_norm2()
         if not math.isfinite(squares):
             self._blame(params)
-        scale = 1.0
-        if rules.want_gradients:
-            self.grad_norm = norm = math.sqrt(squares)
-            if norm < rules.grad_below:
-                return "grad"
-            if 0 < rules.clip_norm < norm + 1e-6:
-                scale = rules.clip_norm / (norm + 1e-6)
+        if not rules.want_gradients:
+            return 1.0
+        self.grad_norm = norm = math.sqrt(squares)
+        if norm < rules.grad_below:
+            return None
+        return rules.clip_norm / (norm + 1e-6) if 0 < rules.clip_norm < norm + 1e-6 else 1.0
+
+    def _update(self, scale):
+        """One step of the optimiser. Returns "" or "step" when that rule has fired."""
+        core, rules = self.optimizer._sync(), self.rules
+        params = core.params
         before = [np.array(p.detach().numpy()) for p in params] if rules.step_below else None
         core.step(scale)
         self.step += 1
@@ -146,6 +164,26 @@ class Stepper:
         means = [s / self.weight for s in self.sums]
         self.epoch, self.position, self.weight, self.sums = self.epoch + 1, 0, 0.0, None
         return means
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """Holds back KeyboardInterrupt until the end of the block. Only for short blocks; elsewhere than in the main thread
+    there are no interrupts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler, caught = signal.getsignal(signal.SIGINT), []
+    if not callable(handler):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *args: caught.append(args))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if caught:
+        handler(*caught[0])
 
 
 class EagerRunner(Stepper):
@@ -177,20 +215,20 @@ class EagerRunner(Stepper):
 
     def run(self, epochs, seconds=math.inf, steps=0):
         """See the module."""
-        log, done, deadline = [], 0, time.perf_counter() + seconds
+        self.log, done, deadline = [], 0, time.perf_counter() + seconds
         while True:
             if self.position >= self.last:
-                log.append(self.end_epoch())
+                self.log.append(self.end_epoch())
             if self.epoch >= epochs:
-                return "done", log
+                return "done"
             if (steps and done >= steps) or time.perf_counter() >= deadline:
-                return "time", log
+                return "time"
             end = self.take(*self._batch())
             done += 1
             if end:
                 if self.position >= self.last:
-                    log.append(self.end_epoch())
-                return end, log
+                    self.log.append(self.end_epoch())
+                return end
 
 
 class StreamRunner(Stepper):
@@ -249,19 +287,19 @@ class StreamRunner(Stepper):
             grad_below=rules.grad_below, step_below=rules.step_below,
         )  # fmt: skip
         trainer.progress = (0, 0, self.step, 0.0, [0.0] * len(program.names))
-        end, log = trainer.run(1, math.inf)
+        end = trainer.run(1, math.inf)
         self.step = trainer.progress["step"]
-        for values in log:
+        for values in trainer.log:
             self.sums = [s + rows * v for s, v in zip(self.sums or [0.0] * len(values), values, strict=True)]
             self.weight += rows
         return end if end in ("grad", "step") else ""
 
     def run(self, epochs, seconds=math.inf, steps=0):
         """See the module."""
-        log, done, deadline = [], 0, time.perf_counter() + seconds
+        self.log, done, deadline = [], 0, time.perf_counter() + seconds
         while self.epoch < epochs:
             if (steps and done >= steps) or time.perf_counter() >= deadline:
-                return "time", log
+                return "time"
             batch = self._next() if self._ahead is None else self._ahead
             if batch is None:
                 raise ValueError(
@@ -271,12 +309,12 @@ class StreamRunner(Stepper):
             end = self._take(batch)
             done += 1
             if end:
-                return end, log
+                return end
             self._ahead = self._next()  # one batch ahead, so that the end of an epoch is known with its last step
             if self._ahead is None:
                 self._iterator = None
-                log.append(self.end_epoch())
-        return "done", log
+                self.log.append(self.end_epoch())
+        return "done"
 
 
 __all__ = ["Dynamic", "EagerRunner", "PlanRunner", "Rules", "StreamRunner"]
