@@ -13,8 +13,11 @@ import argparse
 import importlib
 import os
 import sys
+from pathlib import Path
 
 from paired import in_child
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind an installed pyneuro
 
 TABLES = ("dense", "gemm", "eager", "race", "scaling", "weight")
 THREADS = {"gemm": 1, "eager": 1}  # the others: two

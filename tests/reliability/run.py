@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind an installed pyneuro
 
 from tests.reliability.figure import SIZES, Figure
 
