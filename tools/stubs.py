@@ -27,7 +27,8 @@ def parameters(thing, method):
         found = list(inspect.signature(thing).parameters.values())
     except (TypeError, ValueError):
         return "self, *args: Any, **kwargs: Any" if method else "*args: Any, **kwargs: Any"
-    words, kind = [], None
+    own = method and not (found and found[0].name == "self") and not isinstance(thing, staticmethod)
+    words, kind = ["self"] if own else [], None
     for parameter in found:
         if kind == parameter.POSITIONAL_ONLY != parameter.kind:
             words.append("/")
