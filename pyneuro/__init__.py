@@ -26,7 +26,6 @@ _LAZY = {
     "callbacks": "pyneuro.callbacks",
     "checkpoint": "pyneuro.checkpoint",
     "datasets": "pyneuro.datasets",
-    "inspect": "pyneuro.inspect",
     "io": "pyneuro.io",
     "models": "pyneuro.models",
     "nn": "pyneuro.nn",

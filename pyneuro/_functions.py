@@ -12,6 +12,7 @@ _REAL = ("float32", "float64")
 
 __all__ = [
     "abs",
+    "add",
     "all",
     "allclose",
     "amax",
@@ -22,6 +23,7 @@ __all__ = [
     "clamp",
     "clip",
     "cos",
+    "div",
     "dot",
     "elu",
     "equal",
@@ -41,6 +43,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mul",
     "neg",
     "norm",
     "outer",
@@ -58,6 +61,7 @@ __all__ = [
     "square",
     "std",
     "step",
+    "sub",
     "sum",
     "tanh",
     "var",
@@ -182,6 +186,46 @@ def clamp(input, min=None, max=None):
 
 
 clip = clamp
+
+
+def add(input, other, *, alpha=1):
+    """input + alpha other, broadcast.
+
+    >>> import pyneuro as pn
+    >>> pn.add(pn.tensor([1.0]), 2).tolist()
+    [3.0]
+    """
+    return _tensor(input) + (other if alpha == 1 else other * alpha)
+
+
+def sub(input, other, *, alpha=1):
+    """input - alpha other, broadcast.
+
+    >>> import pyneuro as pn
+    >>> pn.sub(pn.tensor([1.0]), 2).tolist()
+    [-1.0]
+    """
+    return _tensor(input) - (other if alpha == 1 else other * alpha)
+
+
+def mul(input, other):
+    """input times other, broadcast.
+
+    >>> import pyneuro as pn
+    >>> pn.mul(pn.tensor([3.0]), 2).tolist()
+    [6.0]
+    """
+    return _tensor(input) * other
+
+
+def div(input, other):
+    """input / other, broadcast.
+
+    >>> import pyneuro as pn
+    >>> pn.div(pn.tensor([3.0]), 2).tolist()
+    [1.5]
+    """
+    return _tensor(input) / other
 
 
 def pow(input, exponent):

@@ -12,6 +12,7 @@ __all__ = [
     "chunk",
     "concat",
     "flatten",
+    "flip",
     "gather",
     "index_select",
     "permute",
@@ -155,6 +156,18 @@ def stack(tensors, dim=0):
     (2, 2)
     """
     return _ops["stack"](list(tensors), dim)
+
+
+def flip(input, dims):
+    """The elements in reverse order along `dims`, an int or several.
+
+    >>> import pyneuro as pn
+    >>> pn.flip(pn.arange(3), 0).tolist()
+    [2, 1, 0]
+    """
+    input = _tensor(input)
+    dims = [_dim("flip", input.shape, d) for d in ([dims] if isinstance(dims, int) else dims)]
+    return input[tuple(slice(None, None, -1 if d in dims else None) for d in range(input.ndim))]
 
 
 def split(input, split_size, dim=0):

@@ -1,7 +1,6 @@
 """What Tensor can do beyond its C methods: functions as methods, conversion, writing in place, hooks, printing."""
 
 import builtins
-import operator
 
 import numpy as np
 
@@ -142,13 +141,6 @@ def _in_place(name, function):
     return write
 
 
-def _scaled(function):
-    def with_alpha(self, other, *, alpha=1):
-        return function(self, other if alpha == 1 else other * alpha)
-
-    return with_alpha
-
-
 def uniform_(self, low=0.0, high=1.0):
     """Fills with uniform numbers from a fresh child of the root seed; returns the tensor."""
     return self.copy_(_core.uniform(self.shape, low, high, _core.seed_child(), 0, self.dtype))
@@ -234,18 +226,8 @@ def _install():
     functions.update({"view": _shapes.reshape, "ravel": _shapes.flatten, "nelement": numel, "mm": _functions.matmul})
     names = {"float": "float32", "double": "float64", "long": "int64", "int": "int64"}
     functions.update({name: _converter(name, dtype) for name, dtype in names.items()})
-    operators = {
-        "add": _scaled(operator.add),
-        "sub": _scaled(operator.sub),
-        "mul": operator.mul,
-        "div": operator.truediv,
-    }
-    functions.update(operators)
-    in_place = {
-        **operators,
-        **{name: globals()[name] for name in ("clamp", "relu", "sigmoid", "tanh", "exp", "neg", "sqrt")},
-    }
-    functions.update({name + "_": _in_place(name, function) for name, function in in_place.items()})
+    for name in ("add", "sub", "mul", "div", "clamp", "relu", "sigmoid", "tanh", "exp", "neg", "sqrt"):
+        functions[name + "_"] = _in_place(name, functions[name])
     functions.update({"__repr__": _repr, "__format__": _format})
     functions["cpu"] = lambda self: self
     functions["contiguous"] = functions["cpu"]
