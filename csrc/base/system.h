@@ -26,6 +26,7 @@ void pn_lock_wake_all(pn_lock *l); /* wakes all who sleep in pn_lock_wait */
 
 /* Starts a detached thread that takes no signals of the process. false when the system refuses. */
 bool pn_thread_start(void (*fn)(void *), void *argument);
+void pn_thread_yield(void); /* lets another thread have this CPU, when one waits for it */
 /* Calls fn in every process forked from now on, before anything else runs there. fn must be the same at every call; it is registered once. */
 void pn_fork_handler(void (*in_child)(void));
 /* CPUs this process may use: affinity and, on Linux, the quota of its control groups. At least 1. */

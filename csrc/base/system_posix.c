@@ -2,12 +2,12 @@
 #if !defined(_WIN32)
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
-#include <sched.h>
 #include <sys/mman.h>
 #endif
 #include "base/system.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -72,6 +72,8 @@ bool pn_thread_start(void (*fn)(void *), void *argument) {
     if (!started) free(s);
     return started;
 }
+
+void pn_thread_yield(void) { sched_yield(); }
 
 static void (*fork_child)(void);
 static void fork_register(void) { pthread_atfork(NULL, NULL, fork_child); }

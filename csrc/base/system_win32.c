@@ -54,6 +54,8 @@ bool pn_thread_start(void (*fn)(void *), void *argument) {
     return true;
 }
 
+void pn_thread_yield(void) { SwitchToThread(); }
+
 void pn_fork_handler(void (*in_child)(void)) { (void)in_child; } /* there is no fork */
 
 void pn_large_pages(void *p, size_t bytes) { (void)p, (void)bytes; }

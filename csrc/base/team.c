@@ -15,6 +15,7 @@
 #define SPIN_SECONDS 50e-6
 #define FAST_SPINS 200 /* looks without a pause: a barrier between running members takes less than 0.1 us */
 #define ROUNDS 6       /* 2^6 = PN_MAX_THREADS */
+#define YIELDS 16      /* a crowded team: how often a member gives its CPU to another one before it sleeps */
 
 typedef struct slot {
     _Alignas(64) atomic_ullong flag[ROUNDS]; /* written by the owner: the last barrier it has signalled in each round */
@@ -31,6 +32,7 @@ struct pn_team {
     void *context;
     pn_poll *poll;
     int count;
+    bool crowded;      /* more members than CPUs: who waits keeps somebody else from working */
     uint64_t barriers; /* where the barrier count of this run starts */
     /* Owner of the pool only. */
     uint64_t runs;
@@ -40,6 +42,7 @@ struct pn_team {
 
 static pn_team pool;
 static atomic_flag pool_taken = ATOMIC_FLAG_INIT;
+static atomic_int cpu_count; /* CPUs when the number of threads was last decided; asking costs microseconds */
 
 static inline void cpu_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -49,17 +52,36 @@ static inline void cpu_relax(void) {
 #endif
 }
 
-/* Returns when *word, which belongs to s, has reached `least`. */
-static void wait_for(slot *s, atomic_ullong *word, uint64_t least) {
+static inline bool has_reached(atomic_ullong *word, uint64_t least) { return atomic_load_explicit(word, memory_order_acquire) >= least; }
+
+/* Looks for a while whether *word reaches `least`. Yielding costs nothing on an idle machine; on a busy one the member waited for is often without a CPU,
+ * and whoever spins in its way makes all wait for the system's next time slice: ten times slower training. */
+static bool spin(atomic_ullong *word, uint64_t least) {
     for (int i = 0; i < FAST_SPINS; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) >= least) return;
+        if (has_reached(word, least)) return true;
     }
     for (double end = pn_clock() + SPIN_SECONDS; pn_clock() < end;) {
         for (int i = 0; i < 16; i++) {
-            if (atomic_load_explicit(word, memory_order_acquire) >= least) return;
+            if (has_reached(word, least)) return true;
             cpu_relax();
         }
+        pn_thread_yield();
     }
+    return false;
+}
+
+/* The same where the member waited for may need this very CPU. */
+static bool yield_for(atomic_ullong *word, uint64_t least) {
+    for (int i = 0; i < YIELDS; i++) {
+        if (has_reached(word, least)) return true;
+        pn_thread_yield();
+    }
+    return false;
+}
+
+/* Returns when *word, which belongs to s, has reached `least`. */
+static void wait_for(slot *s, atomic_ullong *word, uint64_t least, bool crowded) {
+    if (crowded ? yield_for(word, least) : spin(word, least)) return;
     pn_lock_enter(&s->lock);
     atomic_fetch_add(&s->sleepers, 1);
     while (atomic_load(word) < least) pn_lock_wait(&s->lock);
@@ -76,14 +98,30 @@ static void publish(slot *s, atomic_ullong *word, uint64_t value) {
     pn_lock_leave(&s->lock);
 }
 
+/* For a crowded team: all tell member 0, who tells all. Every member has to run twice at most, where dissemination asks for one run a round. */
+static void central_barrier(pn_team *t, int index, int count, uint64_t number) {
+    slot *first = &t->slots[0], *mine = &t->slots[index];
+    if (index) {
+        publish(mine, &mine->flag[0], number);
+        wait_for(first, &first->flag[0], number, true);
+        return;
+    }
+    for (int i = 1; i < count; i++) wait_for(&t->slots[i], &t->slots[i].flag[0], number, true);
+    publish(first, &first->flag[0], number);
+}
+
 /* A dissemination barrier: in round r everyone signals, then waits for the member 2^r places before. For two members that is one cache line each way. */
 static void barrier(pn_team *t, int index, int count) {
     slot *mine = &t->slots[index];
     uint64_t number = ++mine->barriers;
+    if (t->crowded) {
+        central_barrier(t, index, count, number);
+        return;
+    }
     for (int r = 0, step = 1; step < count; r++, step *= 2) {
         slot *other = &t->slots[(index - step + count) % count];
         publish(mine, &mine->flag[r], number);
-        wait_for(other, &other->flag[r], number);
+        wait_for(other, &other->flag[r], number, false);
     }
 }
 
@@ -102,7 +140,7 @@ static void take_part(int index) {
 static void worker(void *argument) {
     slot *mine = argument;
     for (uint64_t last = 0;;) {
-        wait_for(mine, &mine->job, last + 1);
+        wait_for(mine, &mine->job, last + 1, false);
         last = atomic_load(&mine->job); /* cannot change again before this member has passed the last barrier of the run */
         take_part((int)(mine - pool.slots));
     }
@@ -117,6 +155,7 @@ static void forget_pool(void) {
 
 static void pool_prepare(void) {
     pool.ready = true;
+    atomic_store(&cpu_count, pn_cpu_threads());
     for (int i = 0; i < PN_MAX_THREADS; i++) {
         slot *s = &pool.slots[i];
         for (int r = 0; r < ROUNDS; r++) atomic_init(&s->flag[r], 0);
@@ -151,6 +190,7 @@ void pn_team_run(int threads, pn_poll *poll, pn_team_fn fn, void *context) {
     pool.context = context;
     pool.poll = poll;
     pool.count = threads < pool.workers + 1 ? threads : pool.workers + 1;
+    pool.crowded = pool.count > atomic_load_explicit(&cpu_count, memory_order_relaxed);
     pool.barriers = pool.slots[0].barriers;
     pool.runs++;
     for (int i = 1; i < pool.count; i++) publish(&pool.slots[i], &pool.slots[i].job, pool.runs);
@@ -168,14 +208,18 @@ static int env_threads(const char *name) {
     return n < 1 ? 0 : n > PN_MAX_THREADS ? PN_MAX_THREADS : (int)n;
 }
 
-static int default_threads(void) {
+static int default_threads(int cpus) {
     int n = env_threads("PYNEURO_NUM_THREADS");
     if (!n) n = env_threads("OMP_NUM_THREADS");
-    if (!n) n = pn_cpu_threads();
-    return n > PN_MAX_THREADS ? PN_MAX_THREADS : n;
+    return n ? n : cpus;
 }
 
-void pn_threads_set(int n) { atomic_store(&thread_count, n < 1 ? default_threads() : n > PN_MAX_THREADS ? PN_MAX_THREADS : n); }
+void pn_threads_set(int n) {
+    const int cpus = pn_cpu_threads();
+    atomic_store(&cpu_count, cpus);
+    if (n < 1) n = default_threads(cpus);
+    atomic_store(&thread_count, n > PN_MAX_THREADS ? PN_MAX_THREADS : n);
+}
 
 int pn_threads_get(void) {
     int n = atomic_load_explicit(&thread_count, memory_order_relaxed);
