@@ -15,7 +15,7 @@ typedef struct pn_slot {
 
 typedef struct pn_sweep {
     pn_context *ctx;
-    bool again;          /* released nodes are welcome while what they need is still there */
+    bool again;      /* released nodes are welcome while what they need is still there */
     bool chosen;     /* only the gradients asked for, not those of all leaves */
     pn_node **nodes; /* (n_nodes) latest first */
     int64_t n_nodes, node_capacity;
