@@ -8,7 +8,7 @@
 #ifdef PN_REAL_PASS
 
 /* One block of `lanes` rows (row stride `plain`, `cols` long) to or from (cols, 16). add: += on the plain side's gradient. */
-static void R_(block_in)(const R_(pn_kernels) * k, real *y, const real *x, int64_t lanes, int64_t cols, int64_t plain, bool add) {
+static void R_(block_in)(const R_(pn_kernels) *k, real *y, const real *x, int64_t lanes, int64_t cols, int64_t plain, bool add) {
     if (add) {
         for (int64_t c = 0; c < cols; c++)
             for (int64_t l = 0; l < lanes; l++) y[c * PN_LAYOUT_LANES + l] += x[l * plain + c];
@@ -17,7 +17,7 @@ static void R_(block_in)(const R_(pn_kernels) * k, real *y, const real *x, int64
     if (lanes < PN_LAYOUT_LANES) k->fill(y, 0, cols * PN_LAYOUT_LANES);
     k->transpose(y, x, lanes, cols, plain, PN_LAYOUT_LANES);
 }
-static void R_(block_out)(const R_(pn_kernels) * k, real *y, const real *x, int64_t lanes, int64_t cols, int64_t plain, bool add) {
+static void R_(block_out)(const R_(pn_kernels) *k, real *y, const real *x, int64_t lanes, int64_t cols, int64_t plain, bool add) {
     if (!add && lanes == PN_LAYOUT_LANES) {
         k->transpose(y, x, cols, lanes, PN_LAYOUT_LANES, plain);
         return;

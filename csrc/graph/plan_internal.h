@@ -47,14 +47,14 @@ typedef struct plan_node {
     const char *layer;
     int n_in, n_out, *in, out[PN_MAX_OUT];
     uint32_t ordinal;
-    int real;            /* 0 float, 1 double: index into fwd and bwd */
-    int activation;      /* fused behind a linear: pn_act, or -1 */
+    int real;       /* 0 float, 1 double: index into fwd and bwd */
+    int activation; /* fused behind a linear: pn_act, or -1 */
     bool training, differentiable, live;
-    bool alias;          /* makes no instruction: a view, or dropout in evaluation */
-    bool reached;        /* backward passes through */
-    bool deferred;       /* linear: the weight's gradient is fused with its update */
+    bool alias;    /* makes no instruction: a view, or dropout in evaluation */
+    bool reached;  /* backward passes through */
+    bool deferred; /* linear: the weight's gradient is fused with its update */
     size_t saved_bytes, scratch_bytes;
-    int saved;           /* buffer or -1 */
+    int saved; /* buffer or -1 */
 } plan_node;
 
 /* Memory of a value, a gradient, saved bytes or scratch. */
@@ -109,12 +109,12 @@ typedef struct plan_piece {
 /* A weight whose gradient is fused with its update; the spare gradient serves steps whose numbers are too large for that. */
 typedef struct plan_deferred {
     int segment;
-    pn_call call;  /* of linear's backward, with gin[1] alone wanted: for steps that run unfused */
+    pn_call call; /* of linear's backward, with gin[1] alone wanted: for steps that run unfused */
     pn_op_fn fn;
     plan_piece piece;
-    const void *x, *gy;   /* (rows, in), (rows, out) */
+    const void *x, *gy; /* (rows, in), (rows, out) */
     int64_t rows, nx, ngy;
-    bool x_is_input;      /* bounded by pn_plan_run.input_max */
+    bool x_is_input; /* bounded by pn_plan_run.input_max */
 } plan_deferred;
 
 typedef struct pn_plan {
@@ -132,9 +132,9 @@ typedef struct pn_plan {
     plan_piece *pieces;
     plan_deferred *deferred;
     int n_pieces, n_deferred;
-    void *gradient_base; /* all stored gradients side by side, padding zero */
-    int64_t gradient_n;  /* elements of that */
-    pn_tensor **held;    /* (n_held) owned references: leaves */
+    void *gradient_base;    /* all stored gradients side by side, padding zero */
+    int64_t gradient_n;     /* elements of that */
+    pn_tensor **held;       /* (n_held) owned references: leaves */
     const void **held_data; /* (n_held) where their data were */
     pn_node **held_nodes;   /* (n_held_nodes) owned references: nodes with user code */
     int n_held, n_held_nodes;
@@ -146,11 +146,11 @@ typedef struct pn_plan {
     pn_random random;
     /* ---- state of the step in progress ---- */
     pn_plan_run *run;
-    bool failed;         /* member 0 */
-    bool unfused;        /* this step's numbers are too large for the fused update */
-    atomic_int stop_at;  /* number of the barrier behind which all members leave */
-    double *partial;     /* (blocks) for the norm */
-    double *maxima;      /* (PN_MAX_THREADS, 8 + n_deferred padded): what each member saw */
+    bool failed;        /* member 0 */
+    bool unfused;       /* this step's numbers are too large for the fused update */
+    atomic_int stop_at; /* number of the barrier behind which all members leave */
+    double *partial;    /* (blocks) for the norm */
+    double *maxima;     /* (PN_MAX_THREADS, 8 + n_deferred padded): what each member saw */
     int maxima_stride;
 } pn_plan;
 
@@ -167,7 +167,10 @@ typedef struct plan_builder {
     plan_patch *patches;
     int n_values, c_values, n_nodes, c_nodes, n_buffers, c_buffers, n_accesses, c_accesses, n_patches, c_patches, c_code, c_notes;
     int *output_values, *input_values;
-    struct { const void *key; int value; } *map;
+    struct {
+        const void *key;
+        int value;
+    } *map;
     int map_size;
 } plan_builder;
 
@@ -176,14 +179,14 @@ int plan_add_value(plan_builder *b, const pn_shape *shape, plan_kind kind); /* -
 plan_node *plan_add_node(plan_builder *b, int n_in);                        /* NULL on failure */
 static inline int plan_root(const plan_builder *b, int value) { return b->values[value].root; }
 
-pn_status plan_trace(plan_builder *b);        /* recording -> values and nodes, those that outputs need marked live */
-void plan_fuse_activations(plan_builder *b);  /* linear + activation */
+pn_status plan_trace(plan_builder *b);       /* recording -> values and nodes, those that outputs need marked live */
+void plan_fuse_activations(plan_builder *b); /* linear + activation */
 pn_status plan_assign_layouts(plan_builder *b);
-pn_status plan_measure(plan_builder *b);      /* asks every live node's infer for bytes and FLOPs; counts uses */
-void plan_mark_gradients(plan_builder *b);    /* wants, reached, contributions */
+pn_status plan_measure(plan_builder *b);   /* asks every live node's infer for bytes and FLOPs; counts uses */
+void plan_mark_gradients(plan_builder *b); /* wants, reached, contributions */
 void plan_defer_weights(plan_builder *b);
-pn_status plan_emit(plan_builder *b);         /* values and nodes -> instructions */
-pn_status plan_place(plan_builder *b);        /* addresses and barriers */
+pn_status plan_emit(plan_builder *b);  /* values and nodes -> instructions */
+pn_status plan_place(plan_builder *b); /* addresses and barriers */
 
 bool plan_check_finite(pn_plan *p, pn_member *m); /* SPMD: loss and gradients of the step just done; decides too whether it runs unfused */
 void plan_walk_checked(pn_plan *p, pn_member *m); /* the replay by one member */

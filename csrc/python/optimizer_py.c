@@ -315,9 +315,8 @@ static PyGetSetDef attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot slots[] = {
-    {Py_tp_new, optimizer_new},  {Py_tp_dealloc, optimizer_dealloc}, {Py_tp_methods, methods},
-    {Py_tp_getset, attributes}, {Py_tp_doc, (void *)optimizer_doc},
-    {0, NULL},
+    {Py_tp_new, optimizer_new}, {Py_tp_dealloc, optimizer_dealloc}, {Py_tp_methods, methods},
+    {Py_tp_getset, attributes}, {Py_tp_doc, (void *)optimizer_doc}, {0, NULL},
 };
 static PyType_Spec spec = {.name = "pyneuro._core.Optimizer", .basicsize = sizeof(pn_py_optimizer), .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
 

@@ -133,8 +133,10 @@ static PyGetSetDef recorder_attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot recorder_slots[] = {
-    {Py_tp_new, recorder_new},         {Py_tp_dealloc, recorder_dealloc},
-    {Py_tp_methods, recorder_methods}, {Py_tp_getset, recorder_attributes},
+    {Py_tp_new, recorder_new},
+    {Py_tp_dealloc, recorder_dealloc},
+    {Py_tp_methods, recorder_methods},
+    {Py_tp_getset, recorder_attributes},
     {Py_tp_doc, "Recorder()\n--\n\nRecords the operations of this thread while it is open as a context manager."},
     {0, NULL},
 };
@@ -378,9 +380,8 @@ static PyGetSetDef plan_attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot plan_slots[] = {
-    {Py_tp_new, plan_new},         {Py_tp_dealloc, plan_dealloc}, {Py_tp_methods, plan_methods},
-    {Py_tp_getset, plan_attributes}, {Py_tp_doc, (void *)plan_doc},
-    {0, NULL},
+    {Py_tp_new, plan_new},           {Py_tp_dealloc, plan_dealloc}, {Py_tp_methods, plan_methods},
+    {Py_tp_getset, plan_attributes}, {Py_tp_doc, (void *)plan_doc}, {0, NULL},
 };
 static PyType_Spec plan_spec = {.name = "pyneuro._core.Plan", .basicsize = sizeof(pn_py_plan), .flags = Py_TPFLAGS_DEFAULT, .slots = plan_slots};
 

@@ -157,8 +157,8 @@ PyDoc_STRVAR(trainer_doc, "Trainer(plan, tail, arrays, optimizer=None, batch=32,
                           "Runs epochs over arrays in batches: plan for whole ones, tail for the last one. Without an optimizer it evaluates; with\n"
                           "collect it predicts.");
 static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"plan",    "tail",      "arrays",    "optimizer",  "batch",      "seed", "shuffle", "drop_last",
-                            "collect", "input_max", "clip_norm", "grad_below", "step_below", NULL};
+    static char *names[] = {"plan",      "tail",    "arrays",    "optimizer", "batch",      "seed",       "shuffle",
+                            "drop_last", "collect", "input_max", "clip_norm", "grad_below", "step_below", NULL};
     PyObject *plan, *tail, *arrays, *optimizer = Py_None;
     long long batch = 32;
     unsigned long long seed = 0;
@@ -314,9 +314,10 @@ static PyObject *check_finite(PyObject *module, PyObject *args) {
     return row < 0 ? Py_BuildValue("dO", max, Py_None) : Py_BuildValue("dL", max, (long long)row);
 }
 
-PyDoc_STRVAR(check_labels_doc, "check_labels(array, classes, ignore, /)\n--\n\n"
-                               "None when all labels are in 0..classes-1 (or equal to ignore), else (row, label) of the first that is not. A number that is no\n"
-                               "integer counts as -2**63.");
+PyDoc_STRVAR(check_labels_doc,
+             "check_labels(array, classes, ignore, /)\n--\n\n"
+             "None when all labels are in 0..classes-1 (or equal to ignore), else (row, label) of the first that is not. A number that is no\n"
+             "integer counts as -2**63.");
 static PyObject *check_labels(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *array;

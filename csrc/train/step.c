@@ -168,7 +168,7 @@ void pn_trainer_step(pn_trainer *t, pn_member *m) {
     pn_member alone = {.index = 0, .count = 1, .poll = m->poll, .scratch = m->scratch, .blocks = m->blocks};
     pn_plan *plan = t->plan;
     if (m->count > 1 && pn_plan_threads(plan) == 1) { /* too small to share: one member does it, the others wait for the next decision */
-        pn_member_barrier(m);                            /* ... which must not be written before all have read the last one */
+        pn_member_barrier(m);                         /* ... which must not be written before all have read the last one */
         if (m->index) return;
         m = &alone;
     }

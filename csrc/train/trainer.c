@@ -13,9 +13,9 @@
 #include "graph/layout.h"
 #include "train/trainer_internal.h"
 
-#define LOG_EPOCHS 1024     /* epochs that one run can report; it returns when they are full */
-#define POLL_SECONDS 2e-3   /* rough time between two looks at the clock */
-#define SLOW_FLOPS 2e9      /* a pessimistic guess of what a core does in a second */
+#define LOG_EPOCHS 1024   /* epochs that one run can report; it returns when they are full */
+#define POLL_SECONDS 2e-3 /* rough time between two looks at the clock */
+#define SLOW_FLOPS 2e9    /* a pessimistic guess of what a core does in a second */
 
 /* ---- memory ---- */
 

@@ -31,12 +31,12 @@ void pn_trainer_free(pn_trainer *t);
 
 /* Where the run stands; may be set before a run to resume one. */
 typedef struct pn_progress {
-    int64_t epoch;    /* epochs completed */
-    int64_t position; /* rows done in the present epoch */
-    int64_t step;     /* updates completed: the step of the random numbers */
-    double weight;    /* rows behind the sums */
+    int64_t epoch;                   /* epochs completed */
+    int64_t position;                /* rows done in the present epoch */
+    int64_t step;                    /* updates completed: the step of the random numbers */
+    double weight;                   /* rows behind the sums */
     double sums[PN_TRAINER_OUTPUTS]; /* of each output times its rows, in the present epoch */
-    double step_norm, grad_norm; /* of the last step, where asked for */
+    double step_norm, grad_norm;     /* of the last step, where asked for */
 } pn_progress;
 pn_progress *pn_trainer_progress(pn_trainer *t);
 /* Runs until `epochs` are completed, about `seconds` have passed, or `steps` batches are done (0: no such limit). *end says why it returned. On failure parameters and progress are those of the last
