@@ -13,42 +13,67 @@ typedef struct R_(tiny) {
     bool add;
 } R_(tiny);
 
-/* Columns [j, j + LANES) of c */
-static inline void R_(tiny_lanes)(const R_(tiny) *t, int64_t j) {
-    const R_(lanes) zero = {0};
-    for (int64_t i = 0; i < t->m; i++) {
-        const real *a = t->a + i * t->si, *b = t->b + j;
-        R_(lanes) *c = (R_(lanes) *)(t->c + i * t->n + j), sum = t->start ? *(const R_(lanes) *)(t->start + j) : zero;
-        for (int64_t k = 0; k < t->depth; k++) sum += a[k * t->sk] * *(const R_(lanes) *)(b + k * t->n);
-        if (t->add) sum += *c;
-        *c = sum;
+/* Four rows at a time, or fewer, of `width` columns from j on: vectors when a whole one fits, else single columns. rows and width are constants wherever
+ * this is called, so the sums stay in registers and every element of b is loaded once for all rows. */
+static inline __attribute__((always_inline)) void R_(tiny_block_lanes)(const R_(tiny) *t, int64_t i, int64_t j, int rows) {
+    const R_(lanes) zero = {0}, start = t->start ? *(const R_(lanes) *)(t->start + j) : zero;
+    R_(lanes) sum[4] = {start, start, start, start};
+    const real *a = t->a + i * t->si, *b = t->b + j;
+    for (int64_t k = 0; k < t->depth; k++, a += t->sk, b += t->n) {
+        const R_(lanes) v = *(const R_(lanes) *)b;
+        _Pragma("GCC unroll 4") for (int r = 0; r < rows; r++) sum[r] += a[r * t->si] * v;
+    }
+    _Pragma("GCC unroll 4") for (int r = 0; r < rows; r++) {
+        R_(lanes) *c = (R_(lanes) *)(t->c + (i + r) * t->n + j);
+        if (t->add) sum[r] += *c; /* C has no ?: on vectors */
+        *c = sum[r];
     }
 }
 
-/* The columns behind them, one to three: width is a constant wherever this is called. */
-static inline __attribute__((always_inline)) void R_(tiny_rest)(const R_(tiny) *t, int64_t j, int width) {
-    const real s0 = t->start ? t->start[j] : 0, s1 = t->start && width > 1 ? t->start[j + 1] : 0, s2 = t->start && width > 2 ? t->start[j + 2] : 0;
-    for (int64_t i = 0; i < t->m; i++) {
-        const real *a = t->a + i * t->si, *b = t->b + j;
-        real *c = t->c + i * t->n + j, sum0 = s0, sum1 = s1, sum2 = s2;
-        for (int64_t k = 0; k < t->depth; k++, a += t->sk, b += t->n) {
-            sum0 += *a * b[0];
-            if (width > 1) sum1 += *a * b[1];
-            if (width > 2) sum2 += *a * b[2];
-        }
-        c[0] = t->add ? c[0] + sum0 : sum0;
-        if (width > 1) c[1] = t->add ? c[1] + sum1 : sum1;
-        if (width > 2) c[2] = t->add ? c[2] + sum2 : sum2;
+static inline __attribute__((always_inline)) void R_(tiny_block)(const R_(tiny) *t, int64_t i, int64_t j, int rows, int width) {
+    real sum[4][3];
+    const real *a = t->a + i * t->si, *b = t->b + j;
+    _Pragma("GCC unroll 4") for (int r = 0; r < rows; r++) {
+        _Pragma("GCC unroll 3") for (int q = 0; q < width; q++) sum[r][q] = t->start ? t->start[j + q] : 0;
     }
+    for (int64_t k = 0; k < t->depth; k++, a += t->sk, b += t->n) {
+        _Pragma("GCC unroll 4") for (int r = 0; r < rows; r++) { _Pragma("GCC unroll 3") for (int q = 0; q < width; q++) sum[r][q] += a[r * t->si] * b[q]; }
+    }
+    _Pragma("GCC unroll 4") for (int r = 0; r < rows; r++) {
+        real *c = t->c + (i + r) * t->n + j;
+        _Pragma("GCC unroll 3") for (int q = 0; q < width; q++) c[q] = t->add ? c[q] + sum[r][q] : sum[r][q];
+    }
+}
+
+/* All rows of `width` columns; width 0 stands for a whole vector. */
+static inline __attribute__((always_inline)) void R_(tiny_columns)(const R_(tiny) *t, int64_t j, int width) {
+    int64_t i = 0;
+    for (; i + 4 <= t->m; i += 4) {
+        if (width)
+            R_(tiny_block)(t, i, j, 4, width);
+        else
+            R_(tiny_block_lanes)(t, i, j, 4);
+    }
+    for (; i + 2 <= t->m; i += 2) {
+        if (width)
+            R_(tiny_block)(t, i, j, 2, width);
+        else
+            R_(tiny_block_lanes)(t, i, j, 2);
+    }
+    if (i == t->m) return;
+    if (width)
+        R_(tiny_block)(t, i, j, 1, width);
+    else
+        R_(tiny_block_lanes)(t, i, j, 1);
 }
 
 static void R_(tiny_product)(const R_(tiny) *t) {
     int64_t j = 0;
-    for (; j + R_(LANES) <= t->n; j += R_(LANES)) R_(tiny_lanes)(t, j);
+    for (; j + R_(LANES) <= t->n; j += R_(LANES)) R_(tiny_columns)(t, j, 0);
     switch (t->n - j) {
-    case 1: R_(tiny_rest)(t, j, 1); break;
-    case 2: R_(tiny_rest)(t, j, 2); break;
-    case 3: R_(tiny_rest)(t, j, 3); break;
+    case 1: R_(tiny_columns)(t, j, 1); break;
+    case 2: R_(tiny_columns)(t, j, 2); break;
+    case 3: R_(tiny_columns)(t, j, 3); break;
     }
 }
 
