@@ -104,7 +104,7 @@ def _fit_eager() -> Case:
         def forward(self, x):
             return self.a(x) * (2.0 if x.sum().item() > 0 else 1.0)
 
-    return _fit(Reads, lambda: optim.SGD(lr=0.1))
+    return _fit(Reads, lambda: optim.SGD(lr=0.1), batch_size=64)  # one step: completed steps would stay
 
 
 def _fit_regression() -> Case:
