@@ -44,7 +44,7 @@ lint: ## what the continuous integration checks
 	$(PYTHON) -m ruff format --check
 
 stubs: ## pyneuro/_core.pyi from the compiled module
-	$(PYTHON) tools/stubs.py
+	$(PYTHON) csrc/tools/stubs.py
 
 full: test asan tsan portable ## everything, the error of the vector mathematics, and the scorecard of reliability
 	$(CTEST) --program accuracy.c
