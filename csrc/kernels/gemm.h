@@ -11,26 +11,26 @@
 
 typedef struct pn_gemm_shape {
     int64_t m, n, k;
-    bool ta, tb;            /* ta: A is stored (k, m); tb: B is stored (n, k) */
-    int64_t lda, ldb, ldc;  /* row strides as stored, in elements */
+    bool ta, tb;           /* ta: A is stored (k, m); tb: B is stored (n, k) */
+    int64_t lda, ldb, ldc; /* row strides as stored, in elements */
 } pn_gemm_shape;
 
 struct pn_poll;
-#define PN_GEMM_TYPES(real, suffix)                                                                                                  \
-    typedef struct pn_gemm_call##suffix {                                                                                            \
-        pn_gemm_shape s;                                                                                                             \
-        const real *a, *b; /* as stored */                                                                                           \
-        real *c;           /* (m, n), overlaps neither */                                                                            \
-        const real *bias;  /* (n,) added to every row, or NULL */                                                                    \
-        bool add;          /* C += instead of C = */                                                                                 \
-        int act;           /* a pn_act applied to the finished C while it is in cache, or -1 */                                      \
-        const double *act_params;                                                                                                    \
-        struct pn_poll *poll; /* read between tiles of long products: once stopped, the rest is left undone */                       \
-    } pn_gemm_call##suffix;                                                                                                          \
-    typedef struct pn_gemm##suffix##_fn {                                                                                            \
-        int64_t (*blocks)(const pn_gemm_shape *s);  /* how many; 1 when the product is too small to share */                         \
-        size_t (*scratch)(const pn_gemm_shape *s);  /* bytes of scratch one call needs (any lo, hi) */                               \
-        void (*run)(const pn_gemm_call##suffix *c, int64_t lo, int64_t hi, void *scratch);                                           \
+#define PN_GEMM_TYPES(real, suffix)                                                                                                                            \
+    typedef struct pn_gemm_call##suffix {                                                                                                                      \
+        pn_gemm_shape s;                                                                                                                                       \
+        const real *a, *b; /* as stored */                                                                                                                     \
+        real *c;           /* (m, n), overlaps neither */                                                                                                      \
+        const real *bias;  /* (n,) added to every row, or NULL */                                                                                              \
+        bool add;          /* C += instead of C = */                                                                                                           \
+        int act;           /* a pn_act applied to the finished C while it is in cache, or -1 */                                                                \
+        const double *act_params;                                                                                                                              \
+        struct pn_poll *poll; /* read between tiles of long products: once stopped, the rest is left undone */                                                 \
+    } pn_gemm_call##suffix;                                                                                                                                    \
+    typedef struct pn_gemm##suffix##_fn {                                                                                                                      \
+        int64_t (*blocks)(const pn_gemm_shape *s); /* how many; 1 when the product is too small to share */                                                    \
+        size_t (*scratch)(const pn_gemm_shape *s); /* bytes of scratch one call needs (any lo, hi) */                                                          \
+        void (*run)(const pn_gemm_call##suffix *c, int64_t lo, int64_t hi, void *scratch);                                                                     \
     } pn_gemm##suffix##_fn;
 PN_GEMM_TYPES(float, _f)
 PN_GEMM_TYPES(double, _d)

@@ -72,7 +72,7 @@ static double R_(row_factor)(const pn_call *c, int64_t row) {
 }
 
 /* g[n] = factor * d row_loss / d scores; logp NULL: the scores are log-probabilities themselves (nll). */
-static void R_(row_gradient)(const pn_call *c, real *g, const real *logp, int64_t n, int64_t target, double factor, const R_(pn_kernels) * k) {
+static void R_(row_gradient)(const pn_call *c, real *g, const real *logp, int64_t n, int64_t target, double factor, const R_(pn_kernels) *k) {
     const real *w = c->n_in > 2 ? c->in[2].data : NULL;
     const double smooth = class_smoothing(c);
     if (target == c->attrs[1].i) {

@@ -9,12 +9,12 @@
 #ifdef PN_REAL_PASS
 
 typedef struct R_(loss_args) {
-    const R_(pn_kernels) * kernels;
+    const R_(pn_kernels) *kernels;
     const pn_value *attrs;
 } R_(loss_args);
-typedef void (*R_(loss_fn))(real *out, const real *y, const real *t, int64_t n, const R_(loss_args) * a);
+typedef void (*R_(loss_fn))(real *out, const real *y, const real *t, int64_t n, const R_(loss_args) *a);
 
-#define LOSS_FN(name) static void R_(name)(real * out, const real *y, const real *t, int64_t n, const R_(loss_args) * a)
+#define LOSS_FN(name) static void R_(name)(real * out, const real *y, const real *t, int64_t n, const R_(loss_args) *a)
 /* An expression in y = y[i], t = t[i], d = y - t and p, the loss's parameter (attribute 1). */
 #define LOSS_EXPR(name, expression)                                                                                                                            \
     LOSS_FN(name) {                                                                                                                                            \
@@ -50,7 +50,7 @@ LOSS_EXPR(hinge_target, 1 - ti * yi < 0 ? 0 : -yi)
 LOSS_EXPR(zero_one_value, yi != ti ? 1 : 0)
 
 /* out = (log u, not below -100): PyTorch's guard, so that a certain but wrong prediction costs 100 and not infinity. */
-static void R_(clamped_log)(real *out, const real *u, int64_t n, const R_(pn_kernels) * k) {
+static void R_(clamped_log)(real *out, const real *u, int64_t n, const R_(pn_kernels) *k) {
     k->act_forward[PN_ACT_log](out, u, n, NULL);
     for (int64_t i = 0; i < n; i++)
         if (out[i] < -100) out[i] = -100;

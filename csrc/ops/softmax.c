@@ -7,7 +7,7 @@
 #ifdef PN_REAL_PASS
 
 /* The textbook formula, one row: overflow is the point. */
-static void R_(naive_softmax)(real *y, const real *x, int64_t rows, int64_t n, const R_(pn_kernels) * k) {
+static void R_(naive_softmax)(real *y, const real *x, int64_t rows, int64_t n, const R_(pn_kernels) *k) {
     for (int64_t r = 0; r < rows; r++, x += n, y += n) {
         k->act_forward[PN_ACT_exp](y, x, n, NULL);
         const real total = (real)k->sum(y, n);
@@ -15,7 +15,7 @@ static void R_(naive_softmax)(real *y, const real *x, int64_t rows, int64_t n, c
     }
 }
 
-static void R_(softmax_rows)(bool logarithm, bool stable, real *y, const real *x, int64_t rows, int64_t n, const R_(pn_kernels) * k) {
+static void R_(softmax_rows)(bool logarithm, bool stable, real *y, const real *x, int64_t rows, int64_t n, const R_(pn_kernels) *k) {
     if (stable) {
         (logarithm ? k->log_softmax : k->softmax)(y, x, rows, n);
         return;
