@@ -41,20 +41,26 @@ FOREIGN = {
 
 def fit(net, X, y=None, **given):
     """See `Trainable.fit`."""
-    if net.__dict__.get("_fitting"):
-        raise RuntimeError(
-            "fit is already running on this network: a callback or another thread cannot start a second one"
-        )
-    other = given.pop("other")
-    for name in other:
-        if name in FOREIGN:
-            raise TypeError(f"fit: {FOREIGN[name]}")
-    _check.refuse("fit", other, tuple(given))
-    net.__dict__["_fitting"] = True
+    here = object()
     try:
-        return Fit(net, X, y, **given).run()
+        if net.__dict__.setdefault("_fitting", here) is not here:  # in one step, so that one of two threads gets in
+            raise RuntimeError(
+                "fit is already running on this network: a callback or another thread cannot start a second one"
+            )
+        other = given.pop("other")
+        for name in other:
+            if name in FOREIGN:
+                raise TypeError(f"fit: {FOREIGN[name]}")
+        _check.refuse("fit", other, tuple(given))
+        this = Fit(net, X, y, **given)
+        try:
+            return this.run()
+        except BaseException as error:
+            this.history.stopped_by = type(error).__name__
+            raise
     finally:
-        net.__dict__["_fitting"] = False
+        if net.__dict__.get("_fitting") is here:
+            del net.__dict__["_fitting"]
 
 
 class Fit:

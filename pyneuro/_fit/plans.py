@@ -4,33 +4,16 @@ A network of pyneuro's own layers is recorded once for each batch size, and `pre
 User code is recorded twice and compared, and again at every call, because what it does may hang on anything.
 """
 
-import contextlib
 from collections import OrderedDict
 
 from pyneuro import _core
-from pyneuro.nn.module import layer_labels
+from pyneuro.nn.module import layer_labels, modes
 
 MOST = 16  # plans kept with one network
 
 
 class Dynamic(Exception):
     """The network cannot be recorded: it computes with values that change from step to step."""
-
-
-@contextlib.contextmanager
-def modes(net, training):
-    """Training or evaluation mode for the network and this thread, gradients accordingly; all put back afterwards."""
-    modules = [(m, m.training) for m in net.modules()]
-    old = _core.set_training(training), _core.set_grad_enabled(training)
-    for module, _ in modules:
-        module.__dict__["training"] = training
-    try:
-        yield
-    finally:
-        for module, mode in modules:
-            module.__dict__["training"] = mode
-        _core.set_training(old[0])
-        _core.set_grad_enabled(old[1])
 
 
 def is_own(thing):

@@ -4,6 +4,7 @@ A module holds parameters (trained), buffers (kept, not trained) and other modul
 it was assigned to, and says in `forward` how it computes. Training (`fit`, `predict`, ...) comes from `Trainable`.
 """
 
+import contextlib
 import threading
 
 from pyneuro import _core
@@ -12,8 +13,8 @@ from pyneuro.train import Trainable
 
 Tensor = _core.Tensor
 _labels = threading.local()  # .of: dict id(module) -> label while this thread's recording wants to know layers
-_watchers = 0  # how many threads have labels: one fast look decides whether a call must bother
-_watchers_lock = threading.Lock()
+_watchers = {}  # contexts that have labels, of any thread: one fast look decides whether a call must bother
+_forced = threading.local()  # .modes: dict id(module) -> mode that holds for this thread alone, see `modes`
 
 
 class _ParameterMeta(type):
@@ -63,7 +64,6 @@ class Module(Trainable):
     A forward hook that looks at values runs Python in each step, so such a network trains step by step.
     """
 
-    training = True
     _hooked = False
 
     def __init__(self):
@@ -269,6 +269,21 @@ class Module(Trainable):
 
     # ---- changing everything at once ----
 
+    @property
+    def training(self):
+        """Whether the module is in training mode. True at first; `train` and `eval` set it for all modules below."""
+        forced = getattr(_forced, "modes", None)
+        mode = forced.get(id(self)) if forced else None
+        return self.__dict__.get("training", True) if mode is None else mode
+
+    @training.setter
+    def training(self, mode):
+        forced = getattr(_forced, "modes", None)
+        if forced and id(self) in forced:
+            forced[id(self)] = mode
+        else:
+            self.__dict__["training"] = mode
+
     def apply(self, fn):
         """Calls `fn(module)` on every module below and then on this one. Returns self.
 
@@ -289,7 +304,7 @@ class Module(Trainable):
         if not isinstance(mode, bool):
             raise ValueError(f"{type(self).__name__}.train: mode must be True or False, got {mode!r:.80}")
         for module in self.modules():
-            module.__dict__["training"] = mode
+            module.training = mode
         return self
 
     def eval(self):
@@ -424,18 +439,29 @@ class layer_labels:
     def __enter__(self):
         self._old = getattr(_labels, "of", None)
         _labels.of = self._of
-        _count_watchers(1)
+        _watchers[id(self)] = True
         return self
 
     def __exit__(self, *exception):
-        _count_watchers(-1)
+        _watchers.pop(id(self), None)
         _labels.of = self._old
 
 
-def _count_watchers(change):
-    global _watchers
-    with _watchers_lock:
-        _watchers += change
+@contextlib.contextmanager
+def modes(net, training):
+    """Training or evaluation mode for a network, and gradients accordingly, in this thread until the block ends.
+
+    The modules themselves stay as they are: another thread may predict with the network at the same time.
+    """
+    old_modes = getattr(_forced, "modes", None)
+    old = _core.set_training(training), _core.set_grad_enabled(training)
+    try:
+        _forced.modes = {**(old_modes or {}), **{id(m): training for m in net.modules()}}
+        yield
+    finally:
+        _forced.modes = old_modes
+        _core.set_training(old[0])
+        _core.set_grad_enabled(old[1])
 
 
 def _call_watched(module, args, kwargs):
