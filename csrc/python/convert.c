@@ -301,6 +301,25 @@ static PyObject *checked_index(PyObject *o, int64_t rows) {
     return index;
 }
 
+#define GATHER_PIECE ((int64_t)1 << 19) /* elements between two looks at signals: fresh memory makes copying slow */
+
+/* Rows of s into the new array `to`. What takes long is done in pieces and without the GIL; false with an exception set. */
+static bool gather_in_pieces(const pn_source *s, const int64_t *index, int64_t rows, int dtype, char *to) {
+    const int64_t piece = s->row_size > 0 && s->row_size < GATHER_PIECE ? GATHER_PIECE / s->row_size : 1;
+    if (rows <= piece) {
+        pn_source_gather(s, index, 0, rows, dtype, to);
+        return true;
+    }
+    for (int64_t at = 0; at < rows; at += piece) {
+        const int64_t n = rows - at < piece ? rows - at : piece;
+        void *token = pn_py_release();
+        pn_source_gather(s, index ? index + at : NULL, at, n, dtype, to + (size_t)(at * s->row_size) * pn_dtype_bytes(dtype));
+        pn_py_acquire(token);
+        if (PyErr_CheckSignals()) return false;
+    }
+    return true;
+}
+
 PyDoc_STRVAR(gather_rows_doc, "gather_rows(array, index, dtype, /)\n--\n\n"
                               "New ndarray of dtype with the rows array[index]; index None takes all rows. Any numeric dtype, byte order and strides.");
 static PyObject *gather_rows(PyObject *module, PyObject *const *args, Py_ssize_t n) {
@@ -319,7 +338,7 @@ static PyObject *gather_rows(PyObject *module, PyObject *const *args, Py_ssize_t
     dim[0] = (npy_intp)rows;
     for (int d = 0; d < s.rank; d++) dim[d + 1] = (npy_intp)s.dim[d];
     PyObject *out = PyArray_SimpleNew(s.rank + 1, dim, pn_py_typenum(dtype));
-    if (out) pn_source_gather(&s, index ? PyArray_DATA((PyArrayObject *)index) : NULL, 0, rows, dtype, PyArray_DATA((PyArrayObject *)out));
+    if (out && !gather_in_pieces(&s, index ? PyArray_DATA((PyArrayObject *)index) : NULL, rows, dtype, PyArray_DATA((PyArrayObject *)out))) Py_CLEAR(out);
     Py_XDECREF(index);
     return out;
 }

@@ -89,7 +89,7 @@ PyDoc_STRVAR(recorder_input_doc, "input(array, /)\n--\n\n"
                                  "Tensor with a copy of array that stands for an input of the network: what depends on it belongs to the recording.");
 static PyObject *recorder_input(PyObject *self, PyObject *array) {
     (void)self;
-    pn_tensor *t = pn_py_convert(array, -1, true);
+    pn_tensor *t = pn_py_convert(array, -1, false); /* read while recording only, so a large batch need not be copied once more */
     if (!t) return NULL;
     t->flags |= PN_T_DEPENDS;
     return pn_py_tensor_new(t);

@@ -12,16 +12,22 @@
 
 /* ---- gather ---- */
 
-/* Rows of the batch into the inputs of the plan; the members share the rows. */
+#define GATHER_PIECE ((int64_t)1 << 19) /* elements between two looks at the poll */
+
+/* Rows of the batch into the inputs of the plan; the members share the rows. A batch of many megabytes may be given up in between. */
 static void gather(pn_trainer *t, pn_member *m) {
     int64_t lo = 0, hi = t->n;
     if (m->count > 1) pn_member_range(m, t->n, &lo, &hi);
-    const int64_t first = t->progress.position + lo;
     for (int i = 0; i < t->spec.n_sources; i++) {
         const pn_source *s = &t->sources[i];
         const int dtype = pn_plan_input_shape(t->plan, i)->dtype;
-        char *to = (char *)pn_plan_input(t->plan, i) + (size_t)(lo * s->row_size) * pn_dtype_bytes(dtype);
-        if (hi > lo) pn_source_gather(s, t->order ? t->order + first : NULL, first, hi - lo, dtype, to);
+        const int64_t piece = (hi - lo) * s->row_size <= GATHER_PIECE ? hi - lo : s->row_size < GATHER_PIECE ? GATHER_PIECE / s->row_size : 1;
+        for (int64_t at = lo; at < hi; at += piece) {
+            const int64_t first = t->progress.position + at, n = hi - at < piece ? hi - at : piece;
+            char *to = (char *)pn_plan_input(t->plan, i) + (size_t)(at * s->row_size) * pn_dtype_bytes(dtype);
+            pn_source_gather(s, t->order ? t->order + first : NULL, first, n, dtype, to);
+            if (at + n < hi && (m->index ? pn_poll_stopped(m->poll) : pn_poll_now(m->poll))) return;
+        }
     }
 }
 
@@ -178,10 +184,11 @@ void pn_trainer_step(pn_trainer *t, pn_member *m) {
         pn_plan_set_random(plan, random);
         t->run.input_max = t->spec.input_max;
         t->run.status = PN_OK;
+        t->given_up = pn_poll_stopped(m->poll);
         if (t->spec.optimizer) pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(plan), 1);
     }
     pn_member_barrier(m);
-    if (pn_plan_step(plan, &t->run, m))
+    if (!t->given_up && pn_plan_step(plan, &t->run, m))
         finish(t, plan, m);
     else if (m->index == 0)
         explain(t, m);

@@ -20,6 +20,7 @@ struct pn_trainer {
     int64_t until_epoch, until_poll, poll_every, steps_left; /* steps_left < 0: no limit */
     double deadline;
     bool go, finished; /* go: there is a step to do; finished: a stopping rule has fired */
+    bool given_up;     /* the batch was not gathered to its end */
     pn_run_end end;
     pn_status status;
     pn_plan *plan; /* of the present batch */

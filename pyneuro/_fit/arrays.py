@@ -109,7 +109,7 @@ def check_finite(p):
     """Raises ValueError naming the first row with NaN or infinity; returns a bound on |x| of its numbers in p.dtype."""
     if p.array.dtype.kind != "f":
         return 2.0 ** (8 * p.array.dtype.itemsize)  # integers are finite: their type is bound enough
-    largest, row = _core.check_finite(p.array, p.dtype)
+    largest, row = _check_in_parts(p)
     if row is None:
         return largest
     values = np.asarray(p.array[row], np.float64).reshape(-1)
@@ -117,3 +117,18 @@ def check_finite(p):
     if not bad.size:
         raise ValueError(f"{p.name} has a number in row {row} that is too large for {p.dtype}")
     raise ValueError(f"{p.name} holds {'NaN' if np.isnan(bad[0]) else 'infinity'} in row {row}")
+
+
+PART = 1 << 22  # bytes looked at in one go: Ctrl-C is heard in between
+
+
+def _check_in_parts(p):
+    """What _core.check_finite returns for all of p."""
+    rows = max(1, PART // max(1, p.array[:1].nbytes))
+    largest = 0.0
+    for first in range(0, len(p.array), rows):
+        found, row = _core.check_finite(p.array[first : first + rows], p.dtype)
+        if row is not None:
+            return found, first + row
+        largest = max(largest, found)
+    return largest, None
