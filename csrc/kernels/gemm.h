@@ -25,7 +25,8 @@ struct pn_poll;
         bool add;          /* C += instead of C = */                                                                                                           \
         int act;           /* a pn_act applied to the finished C while it is in cache, or -1 */                                                                \
         const double *act_params;                                                                                                                              \
-        struct pn_poll *poll; /* read between tiles of long products: once stopped, the rest is left undone */                                                 \
+        struct pn_poll *poll; /* looked at between tiles of long products: once stopped, the rest is left undone */                                            \
+        bool asks;            /* this is the calling thread, which asks the poll; others only read it */                                                       \
     } pn_gemm_call##suffix;                                                                                                                                    \
     typedef struct pn_gemm##suffix##_fn {                                                                                                                      \
         int64_t (*blocks)(const pn_gemm_shape *s); /* how many; 1 when the product is too small to share */                                                    \

@@ -1,240 +1,235 @@
-/* The matrix product of one instruction set: which way a shape is computed, how it is cut into blocks, and the loops around the tiles.
+/* The matrix product of one instruction set: the loops around the tiles. gemm_plan.h decides which way a shape goes.
  *
- *   normal   vectors along n. B is read in panels of GEMM_NR columns (packed unless few rows use them), A by broadcast (packed when it is used often).
- *   turned   B stored (n, k) and a small A: C^T = B A^T. Vectors along m, the rows of B are broadcast as they stand; only the small A is transposed.
- *   tiny     plain loops, no set-up.
+ * Sums of an element: k in order in chains of GEMM_CHAIN, each added to C when it ends, which keeps the error of long sums small. That depends on k alone,
+ * so the ways normal and turned give the same bits, whatever the tile, the block or the member.
  *
- * A product is cut along n or along m alone, so a range of blocks is one smaller product and packed panels serve all of a member's blocks.
- * k runs in chunks of gemm_chunk(k): a chunk is summed in registers and added to C, which halves the error of long sums and depends on k alone.
- *
- * Include with PN_VECTOR_BYTES set, once per real type (base/real.h); defines R_(pn_gemm_table). Whoever fills the table hands its activations to
- * R_(gemm_set_acts). */
+ * Include with PN_VECTOR_BYTES set and after act_impl.h, once per real type (base/real.h); defines R_(pn_gemm_table). */
 #include "kernels/gemm_tiles.h"
 #include "kernels/gemm_pack.h"
+#include "kernels/gemm_plan.h"
+#include "kernels/gemm_dot.h"
 #ifndef PN_REAL_PASS
 #ifndef PN_KERNELS_GEMM_IMPL_H
 #define PN_KERNELS_GEMM_IMPL_H
 #include "base/poll.h"
 #include "kernels/kernels.h"
 
-#define GEMM_KC 256                  /* longest chunk of k */
-#define GEMM_A_BYTES (384 * 1024)    /* packed block of A: below half of a 1 MiB L2 */
-#define GEMM_TURN_BYTES (512 * 1024) /* largest A^T of a turned product */
-#define GEMM_TURN_ROWS (4 * GEMM_MR) /* rows of C^T finished at a time */
-#define GEMM_MAX_BLOCKS 64
-#define GEMM_BLOCK_WORK 32768 /* multiply-adds that are worth a block of their own */
-#define GEMM_TINY_WORK 512
-#define GEMM_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define GEMM_CEIL(a, b) (((a) + (b) - 1) / (b))
-
-typedef enum gemm_way { GEMM_TINY, GEMM_NORMAL, GEMM_TURNED } gemm_way;
-
-typedef struct gemm_plan {
-    gemm_way way;
-    bool by_n; /* blocks cut n, not m */
-    bool pack_a, pack_b;
-    int64_t chunk;       /* of k */
-    int64_t unit, units; /* the cut dimension: columns or rows per unit, and how many units */
-    int64_t blocks;
-} gemm_plan;
-
-static inline int64_t gemm_chunk(int64_t k) {
-    const int64_t chunks = GEMM_CEIL(k, GEMM_KC);
-    return chunks > 1 ? GEMM_CEIL(k, chunks) : k;
+#define GEMM_POLL_WORK (4 << 20) /* multiply-adds between two looks at the poll */
+static inline bool gemm_stopped(struct pn_poll *poll, bool asks, int64_t *work, int64_t more) {
+    if (!poll || (*work += more) < GEMM_POLL_WORK) return false;
+    *work = 0;
+    return asks ? pn_poll_now(poll) : pn_poll_stopped(poll);
 }
 #endif
 #else
-
-/* act_forward of this level's table, copied here by R_(gemm_set_acts) when the table is filled. */
-typedef void (*R_(gemm_act_fn))(real *y, const real *x, int64_t n, const double *p);
-static R_(gemm_act_fn) R_(gemm_acts)[PN_ACT_COUNT];
-static void R_(gemm_set_acts)(const R_(gemm_act_fn) *acts) {
-    for (int i = 0; i < PN_ACT_COUNT; i++) R_(gemm_acts)[i] = acts[i];
-}
-
-#define GEMM_PA (GEMM_CEIL(GEMM_MR, GEMM_W) * GEMM_W) /* packed A: values per k */
-
-static bool R_(gemm_is_tiny)(const pn_gemm_shape *s) { return s->m * s->n * s->k <= GEMM_TINY_WORK; }
-
-/* Rows of A as they stand lie at one distance; at multiples of 1 KiB they fall into few cache sets. */
-static bool R_(gemm_crowded)(int64_t ld) { return ld * (int64_t)sizeof(real) % 1024 == 0; }
-
-static gemm_plan R_(gemm_plan_of)(const pn_gemm_shape *s) {
-    gemm_plan p = {.way = GEMM_TINY, .blocks = 1, .unit = 1, .units = s->m};
-    if (R_(gemm_is_tiny)(s)) return p;
-    p.chunk = gemm_chunk(s->k);
-    const size_t a_bytes = (size_t)GEMM_CEIL(s->m, GEMM_NR) * GEMM_NR * (size_t)s->k * sizeof(real);
-    p.way = s->tb && s->m <= s->n && a_bytes <= GEMM_TURN_BYTES ? GEMM_TURNED : GEMM_NORMAL;
-    p.pack_a = p.way == GEMM_NORMAL && (s->n >= 8 * GEMM_NR || (s->n >= 2 * GEMM_NR && R_(gemm_crowded)(s->lda)));
-    p.pack_b = s->tb || s->m > 4 * GEMM_MR;
-    p.by_n = p.way == GEMM_TURNED || s->n >= s->m;
-    p.unit = p.way == GEMM_NORMAL && p.by_n ? GEMM_W : 1;
-    p.units = GEMM_CEIL(p.by_n ? s->n : s->m, p.unit);
-    const int64_t most = GEMM_MIN(GEMM_MAX_BLOCKS, GEMM_CEIL(p.units, p.unit > 1 ? 1 : 4));
-    const double work = (double)s->m * (double)s->n * (double)s->k / GEMM_BLOCK_WORK;
-    p.blocks = work >= (double)most ? most : work < 2 ? 1 : (int64_t)work;
-    if (p.blocks < 1) p.blocks = 1;
-    return p;
-}
-
-static int64_t R_(gemm_blocks)(const pn_gemm_shape *s) { return R_(gemm_plan_of)(s).blocks; }
-
-/* Rows per block of packed A: whole tiles within GEMM_A_BYTES. */
-static int64_t R_(gemm_a_rows)(int64_t chunk) {
-    const int64_t tiles = GEMM_A_BYTES / (int64_t)sizeof(real) / GEMM_PA / (chunk > 0 ? chunk : 1);
-    return tiles < 1 ? GEMM_MR : tiles * GEMM_MR;
-}
-
-/* In elements: the first operand (packed A, or A^T), the second (a panel of B, or C^T). */
-static void R_(gemm_room)(const pn_gemm_shape *s, const gemm_plan *p, size_t *first, size_t *second) {
-    *first = *second = 0;
-    if (p->way == GEMM_TURNED) {
-        const size_t wide = (size_t)GEMM_CEIL(s->m, GEMM_NR) * GEMM_NR;
-        *first = wide * (size_t)s->k;
-        *second = wide * GEMM_TURN_ROWS;
-    } else if (p->way == GEMM_NORMAL) {
-        const int64_t rows = GEMM_MIN(R_(gemm_a_rows)(p->chunk), s->m);
-        *first = p->pack_a ? (size_t)((GEMM_CEIL(rows, GEMM_MR) + 1) * GEMM_PA * p->chunk) : 0;
-        *second = (size_t)(GEMM_WIDE_NR * p->chunk);
-    }
-}
-
-static size_t R_(gemm_scratch)(const pn_gemm_shape *s) {
-    const gemm_plan p = R_(gemm_plan_of)(s);
-    size_t first, second;
-    R_(gemm_room)(s, &p, &first, &second);
-    return (first + second) * sizeof(real) + 64;
-}
 
 /* Bias and activation on c[i0:i1, j0:j1], whose sums are complete. */
 static void R_(gemm_finish)(const R_(pn_gemm_call) *c, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
     real *y = c->c + i0 * c->s.ldc + j0;
     const int64_t rows = i1 - i0, cols = j1 - j0;
-    if (rows <= 0 || cols <= 0) return;
     if (c->bias) {
         for (int64_t i = 0; i < rows; i++) {
-            for (int64_t j = 0; j < cols; j++) y[i * c->s.ldc + j] += c->bias[j0 + j];
+            real *row = y + i * c->s.ldc;
+            for (int64_t j = 0; j < cols; j += GEMM_W) V_write(row + j, V_read(row + j, cols - j) + V_read(c->bias + j0 + j, cols - j), cols - j);
         }
     }
     if (c->act < 0) return;
     if (cols == c->s.ldc) {
-        R_(gemm_acts)[c->act](y, y, rows * cols, c->act_params);
+        R_(act_forward)[c->act](y, y, rows * cols, c->act_params);
     } else {
-        for (int64_t i = 0; i < rows; i++) R_(gemm_acts)[c->act](y + i * c->s.ldc, y + i * c->s.ldc, cols, c->act_params);
+        for (int64_t i = 0; i < rows; i++) R_(act_forward)[c->act](y + i * c->s.ldc, y + i * c->s.ldc, cols, c->act_params);
     }
 }
 
-/* One row of tiles over a panel of B: c[rows, width] (= or +=) a b, width <= GEMM_WIDE_NR. A: packed (tile after tile) when ars == 0, else strided. */
+/* One row of tiles over a panel of B: c[rows, width] (= or +=) a b, width <= GEMM_WIDE_NR. */
 typedef struct R_(gemm_strip) {
     const real *a, *b;
-    int64_t ars, aks, bks, rows, kc;
+    int64_t ars, aks; /* distances in A between rows and between values of k */
+    int64_t tile;     /* distance between tiles where these are packed one by one, else 0 */
+    int64_t bks;      /* distance in B between values of k */
+    int64_t next;     /* distance to the panel of B that the next strip reads, 0: none; it is fetched during the last tiles */
+    int64_t rows, kc;
 } R_(gemm_strip);
 
-/* Results wider than wanted go through a buffer. */
-GEMM_NOINLINE void R_(gemm_edge)(R_(gemm_tile_fn) tile, int64_t kc, const real *a, int64_t ars, int64_t aks, const real *b, int64_t bks, real *c, int64_t ldc,
-                                 int64_t h, int64_t width, bool add) {
+/* A tile wider than wanted works on a copy, in the same order of additions. */
+GEMM_NOINLINE void R_(gemm_edge)(R_(gemm_tile_fn) tile, const R_(gemm_strip) *t, const real *a, real *c, int64_t ldc, int64_t h, int64_t width, bool add) {
     real part[GEMM_MR * GEMM_WIDE_NR];
-    tile(kc, a, ars, aks, b, bks, part, GEMM_WIDE_NR, false);
-    for (int64_t i = 0; i < h; i++) {
-        for (int64_t j = 0; j < width; j++) c[i * ldc + j] = add ? c[i * ldc + j] + part[i * GEMM_WIDE_NR + j] : part[i * GEMM_WIDE_NR + j];
-    }
+    if (add) R_(gemm_pack_copy)(part, GEMM_WIDE_NR, c, ldc, h, width);
+    tile(t->kc, a, t->ars, t->aks, t->b, t->bks, part, GEMM_WIDE_NR, add, 0);
+    R_(gemm_copy)(c, ldc, part, GEMM_WIDE_NR, h, width);
 }
 
 static void R_(gemm_rows)(const R_(gemm_strip) *t, real *c, int64_t ldc, int64_t width, bool add) {
     const int nv = width <= GEMM_W ? 1 : width <= GEMM_NR ? GEMM_NV : GEMM_WIDE;
-    const int64_t tiles = GEMM_CEIL(t->rows, GEMM_MR);
-    for (int64_t q = 0; q < tiles; q++) {
-        const int64_t i = t->rows * q / tiles, h = t->rows * (q + 1) / tiles - i;
-        const R_(gemm_tile_fn) tile = (nv == 1 ? R_(gemm_ones) : nv == GEMM_NV ? R_(gemm_fulls) : R_(gemm_wides))[h - 1];
-        const real *a = t->ars ? t->a + i * t->ars : t->a + q * GEMM_PA * t->kc;
-        const int64_t ars = t->ars ? t->ars : 1;
+    const int64_t tiles = GEMM_CEIL(t->rows, GEMM_MR), line = 64 / (int64_t)sizeof(real);
+    for (int64_t q = 0, i = 0; q < tiles; q++) {
+        const int64_t end = t->rows * (q + 1) / tiles, h = end - i, later = (tiles - 1 - q) * line;
+        const R_(gemm_tile_fn) tile = nv == 1 ? R_(gemm_ones)[h - 1] : nv == GEMM_NV ? R_(gemm_fulls)[h - 1] : R_(gemm_wides)[h - 1];
+        const real *a = t->a + (t->tile ? q * t->tile : i * t->ars);
         if (width == nv * GEMM_W)
-            tile(t->kc, a, ars, t->aks, t->b, t->bks, c + i * ldc, ldc, add);
+            tile(t->kc, a, t->ars, t->aks, t->b, t->bks, c + i * ldc, ldc, add, t->next && later < width ? t->next + later + line - 1 : 0);
         else
-            R_(gemm_edge)(tile, t->kc, a, ars, t->aks, t->b, t->bks, c + i * ldc, ldc, h, width, add);
+            R_(gemm_edge)(tile, t, a, c + i * ldc, ldc, h, width, add);
+        i = end;
     }
 }
 
-/* Packs rows [i0, i1) of op(A), k in [k0, k0 + kc), tile after tile with the heights gemm_rows uses. */
-static void R_(gemm_pack_a)(real *to, const R_(pn_gemm_call) *c, int64_t i0, int64_t i1, int64_t k0, int64_t kc) {
-    const int64_t rows = i1 - i0, tiles = GEMM_CEIL(rows, GEMM_MR), ld = c->s.lda;
-    for (int64_t q = 0; q < tiles; q++, to += GEMM_PA * kc) {
+/* Packs rows [i0, i1) of op(A), k in [k0, k0 + kc), and says in t how to read them. Rows of a plain A are copied to rows that do not share cache sets;
+ * an A stored (k, m) becomes panels (kc, GEMM_PA), one per tile of gemm_rows. */
+static void R_(gemm_pack_a)(R_(gemm_strip) *t, real *to, const R_(pn_gemm_call) *c, int64_t i0, int64_t i1, int64_t k0) {
+    const int64_t rows = i1 - i0, tiles = GEMM_CEIL(rows, GEMM_MR), ld = c->s.lda, kc = t->kc;
+    t->a = to;
+    if (!c->s.ta) {
+        t->ars = GEMM_CEIL(kc, GEMM_APART) * GEMM_APART + GEMM_APART;
+        t->aks = 1;
+        R_(gemm_pack_copy)(to, t->ars, c->a + i0 * ld + k0, ld, rows, kc);
+        return;
+    }
+    t->ars = 1;
+    t->aks = GEMM_PA;
+    t->tile = GEMM_PA * kc;
+    for (int64_t q = 0; q < tiles; q++, to += t->tile) {
         const int64_t i = i0 + rows * q / tiles, h = i0 + rows * (q + 1) / tiles - i;
-        if (c->s.ta)
-            R_(gemm_pack_copy)(to, GEMM_PA, c->a + k0 * ld + i, ld, kc, h);
+        R_(gemm_pack_copy)(to, GEMM_PA, c->a + k0 * ld + i, ld, kc, h);
+    }
+}
+
+/* Columns [j0, j1) of op(B), k in [k0, k0 + kc), as panels of `panel` columns, each (kc, panel), one after the other. */
+static void R_(gemm_pack_b)(real *to, const R_(pn_gemm_call) *c, int64_t panel, int64_t j0, int64_t j1, int64_t k0, int64_t kc) {
+    const int64_t ld = c->s.ldb, whole = c->s.tb ? 0 : (j1 - j0) / panel;
+    if (whole) R_(gemm_pack_wide)(to, c->b + k0 * ld + j0, ld, kc, whole, panel);
+    to += whole * panel * kc;
+    for (int64_t j = j0 + whole * panel; j < j1; j += panel, to += panel * kc) {
+        const int64_t width = GEMM_MIN(panel, j1 - j);
+        if (c->s.tb)
+            R_(gemm_pack_turn)(to, panel, c->b + j * ld + k0, ld, kc, width);
         else
-            R_(gemm_pack_turn)(to, GEMM_PA, c->a + i * ld + k0, ld, kc, h);
+            R_(gemm_pack_copy)(to, panel, c->b + k0 * ld + j, ld, kc, width);
     }
 }
 
-/* Columns [j, j + width) of op(B) as a panel with *step values per k: in place where the rows of B allow it, else packed into `to`. */
-static const real *R_(gemm_panel)(real *to, const R_(pn_gemm_call) *c, bool pack, int64_t j, int64_t width, int64_t k0, int64_t kc, int64_t *step) {
-    const int64_t ld = c->s.ldb;
-    *step = width <= GEMM_NR ? GEMM_NR : GEMM_WIDE_NR;
-    if (c->s.tb)
-        R_(gemm_pack_turn)(to, *step, c->b + j * ld + k0, ld, kc, width);
-    else if (pack || (width != GEMM_W && width % GEMM_NR))
-        R_(gemm_pack_copy)(to, *step, c->b + k0 * ld + j, ld, kc, width);
-    else {
-        *step = ld;
-        return c->b + k0 * ld + j;
+/* One product, with what is the same for all its blocks. Element (i, k) of op(A) lies at a[i * ars + k * aks]. */
+typedef struct R_(gemm_job) {
+    const R_(pn_gemm_call) *c;
+    const gemm_plan *p;
+    int64_t ars, aks, panel;
+    int64_t work; /* since the last look at the poll */
+    real *first, *second;
+} R_(gemm_job);
+
+/* c[r0 .., j0:j1] (= or +=) a piece of k from k0 on; B is packed in second, or read in place but for a ragged panel. */
+static bool R_(gemm_panels)(R_(gemm_job) *job, R_(gemm_strip) *t, int64_t r0, int64_t j0, int64_t j1, int64_t k0) {
+    const pn_gemm_shape *s = &job->c->s;
+    const int64_t panel = job->panel;
+    for (int64_t j = j0; j < j1; j += panel) {
+        const int64_t width = GEMM_MIN(panel, j1 - j);
+        if (gemm_stopped(job->c->poll, job->c->asks, &job->work, t->rows * t->kc * width)) return false;
+        t->bks = panel;
+        t->next = j + panel >= j1 ? 0 : job->p->pack_b ? panel * t->kc : panel;
+        if (job->p->pack_b)
+            t->b = job->second + (j - j0) * t->kc;
+        else if (width % GEMM_NR && width != GEMM_W) {
+            R_(gemm_pack_copy)(job->second, panel, job->c->b + k0 * s->ldb + j, s->ldb, t->kc, width);
+            t->b = job->second;
+        } else {
+            t->bks = s->ldb;
+            t->b = job->c->b + k0 * s->ldb + j;
+        }
+        R_(gemm_rows)(t, job->c->c + r0 * s->ldc + j, s->ldc, width, job->c->add || k0 > 0);
     }
-    return to;
+    return true;
 }
 
-static void R_(gemm_normal)(const R_(pn_gemm_call) *c, const gemm_plan *p, int64_t i0, int64_t i1, int64_t j0, int64_t j1, real *pa, real *pb) {
-    const pn_gemm_shape *s = &c->s;
-    const int64_t most = R_(gemm_a_rows)(p->chunk), parts = GEMM_CEIL(i1 - i0, most);
-    for (int64_t part = 0; part < parts; part++) {
-        const int64_t r0 = i0 + (i1 - i0) * part / parts, r1 = i0 + (i1 - i0) * (part + 1) / parts;
-        const int64_t panel = r1 - r0 <= GEMM_WIDE_MR && j1 - j0 >= GEMM_WIDE_NR ? GEMM_WIDE_NR : GEMM_NR;
-        for (int64_t k0 = 0; k0 < s->k; k0 += p->chunk) {
-            const int64_t kc = GEMM_MIN(p->chunk, s->k - k0);
-            R_(gemm_strip) t = {.a = pa, .aks = GEMM_PA, .rows = r1 - r0, .kc = kc};
-            if (p->pack_a)
-                R_(gemm_pack_a)(pa, c, r0, r1, k0, kc);
-            else {
-                t.ars = s->ta ? 1 : s->lda;
-                t.aks = s->ta ? s->lda : 1;
-                t.a = c->a + r0 * t.ars + k0 * t.aks;
-            }
-            for (int64_t j = j0; j < j1;) {
-                int64_t width = GEMM_MIN(panel, j1 - j);
-                if (width > GEMM_NR && width < panel) width = GEMM_NR;
-                if (pn_poll_stopped(c->poll)) return;
-                t.b = R_(gemm_panel)(pb, c, p->pack_b, j, width, k0, kc, &t.bks);
-                R_(gemm_rows)(&t, c->c + r0 * s->ldc + j, s->ldc, width, c->add || k0 > 0);
-                j += width;
+static void R_(gemm_normal)(R_(gemm_job) *job, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+    const pn_gemm_shape *s = &job->c->s;
+    const gemm_plan *p = job->p;
+    const int64_t parts = GEMM_CEIL(i1 - i0, p->rows);
+    job->panel = i1 - i0 <= GEMM_WIDE_MR && j1 - j0 > GEMM_NR ? GEMM_WIDE_NR : GEMM_NR;
+    for (int64_t k0 = 0, kc; k0 < s->k; k0 += kc) {
+        R_(gemm_strip) t = {.kc = kc = gemm_chunk(s->k, k0)};
+        for (int64_t j = j0; j < j1; j += p->group) {
+            const int64_t je = GEMM_MIN(j + p->group, j1);
+            if (p->pack_b) R_(gemm_pack_b)(job->second, job->c, job->panel, j, je, k0, kc);
+            for (int64_t part = 0; part < parts; part++) {
+                const int64_t r0 = i0 + (i1 - i0) * part / parts, r1 = i0 + (i1 - i0) * (part + 1) / parts;
+                t.rows = r1 - r0;
+                if (!p->pack_a) {
+                    t.ars = s->ta ? 1 : s->lda;
+                    t.aks = s->ta ? s->lda : 1;
+                    t.a = job->c->a + r0 * t.ars + k0 * t.aks;
+                } else if (parts > 1 || j == j0)
+                    R_(gemm_pack_a)(&t, job->first, job->c, r0, r1, k0);
+                if (!R_(gemm_panels)(job, &t, r0, j, je, k0)) return;
+                if (k0 + kc == s->k) R_(gemm_finish)(job->c, r0, r1, j, je);
             }
         }
-        R_(gemm_finish)(c, r0, r1, j0, j1);
     }
 }
 
-/* Columns [j0, j1) of C through C^T; at: A^T in panels (m / NR, k, NR), turned: (GEMM_TURN_ROWS, m rounded up to NR). */
-static void R_(gemm_turned)(const R_(pn_gemm_call) *c, const gemm_plan *p, int64_t j0, int64_t j1, real *at, real *turned) {
+/* Columns [i, i + GEMM_NR) of A^T from k0 on: in place where A is stored (k, m), else the packed panels (m / NR, k, NR) in first. */
+static void R_(gemm_turned_panel)(const R_(gemm_job) *job, R_(gemm_strip) *t, int64_t i, int64_t k0) {
+    const pn_gemm_shape *s = &job->c->s;
+    const int64_t width = GEMM_MIN(GEMM_NR, s->m - i);
+    t->bks = GEMM_NR;
+    if (!s->ta)
+        t->b = job->first + i * s->k + k0 * GEMM_NR;
+    else if (width == GEMM_NR || width == GEMM_W) {
+        t->bks = s->lda;
+        t->b = job->c->a + k0 * s->lda + i;
+    } else {
+        R_(gemm_pack_copy)(job->first, GEMM_NR, job->c->a + k0 * s->lda + i, s->lda, t->kc, width);
+        t->b = job->first;
+    }
+}
+
+/* Columns [j0, j1) of C, GEMM_TURN_ROWS at a time through C^T in second, (GEMM_TURN_ROWS, m rounded up to NR). */
+static void R_(gemm_turned)(R_(gemm_job) *job, int64_t j0, int64_t j1) {
+    const R_(pn_gemm_call) *c = job->c;
     const pn_gemm_shape *s = &c->s;
-    const int64_t wide = GEMM_CEIL(s->m, GEMM_NR) * GEMM_NR;
-    for (int64_t i = 0; i < s->m; i += GEMM_NR) {
-        const int64_t width = GEMM_MIN(GEMM_NR, s->m - i);
-        if (s->ta)
-            R_(gemm_pack_copy)(at + i * s->k, GEMM_NR, c->a + i, s->lda, s->k, width);
-        else
-            R_(gemm_pack_turn)(at + i * s->k, GEMM_NR, c->a + i * s->lda, s->lda, s->k, width);
+    const int64_t wide = GEMM_UP(s->m, GEMM_NR), ars = s->tb ? s->ldb : 1, aks = s->tb ? 1 : s->ldb;
+    for (int64_t i = 0; i < s->m && !s->ta; i += GEMM_NR) {
+        R_(gemm_pack_turn)(job->first + i * s->k, GEMM_NR, c->a + i * s->lda, s->lda, s->k, GEMM_MIN(GEMM_NR, s->m - i));
     }
     for (int64_t j = j0; j < j1; j += GEMM_TURN_ROWS) {
-        const int64_t rows = GEMM_MIN(GEMM_TURN_ROWS, j1 - j);
-        if (pn_poll_stopped(c->poll)) return;
-        for (int64_t k0 = 0; k0 < s->k; k0 += p->chunk) {
-            R_(gemm_strip) t = {.a = c->b + j * s->ldb + k0, .ars = s->ldb, .aks = 1, .bks = GEMM_NR, .rows = rows, .kc = GEMM_MIN(p->chunk, s->k - k0)};
+        R_(gemm_strip) t = {.ars = ars, .aks = aks, .rows = GEMM_MIN(GEMM_TURN_ROWS, j1 - j)};
+        if (gemm_stopped(c->poll, c->asks, &job->work, t.rows * s->m * s->k)) return;
+        if (c->add) R_(gemm_pack_turn)(job->second, wide, c->c + j, s->ldc, t.rows, s->m);
+        for (int64_t k0 = 0; k0 < s->k; k0 += t.kc) {
+            t.kc = gemm_chunk(s->k, k0);
+            t.a = c->b + j * ars + k0 * aks;
             for (int64_t i = 0; i < s->m; i += GEMM_NR) {
-                t.b = at + i * s->k + k0 * GEMM_NR;
-                R_(gemm_rows)(&t, turned + i, wide, s->m - i <= GEMM_W ? GEMM_W : GEMM_NR, k0 > 0);
+                R_(gemm_turned_panel)(job, &t, i, k0);
+                R_(gemm_rows)(&t, job->second + i, wide, s->m - i <= GEMM_W ? GEMM_W : GEMM_NR, c->add || k0 > 0);
             }
         }
-        R_(gemm_unturn)(c->c + j, s->ldc, turned, wide, s->m, rows, c->add);
+        R_(gemm_unturn)(c->c + j, s->ldc, job->second, wide, s->m, t.rows);
     }
     R_(gemm_finish)(c, 0, s->m, j0, j1);
+}
+
+/* Few rows or columns: c[i0:i1, j0:j1] by sums along k. The operand that is stored the other way is the short one, and is turned. */
+static void R_(gemm_long)(R_(gemm_job) *job, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+    const R_(pn_gemm_call) *c = job->c;
+    const pn_gemm_shape *s = &c->s;
+    const real *a = c->a, *b = c->b;
+    int64_t lda = s->lda, ldb = s->ldb;
+    if (s->ta || !s->tb) {
+        const int64_t rows = s->ta ? s->m : s->n, ld = s->ta ? lda : ldb;
+        const real *from = s->ta ? a : b;
+        for (int64_t i = 0; i < rows; i++) {
+            for (int64_t k = 0; k < s->k; k++) job->first[i * s->k + k] = from[k * ld + i];
+        }
+        if (s->ta)
+            a = job->first, lda = s->k;
+        else
+            b = job->first, ldb = s->k;
+    }
+    for (int64_t j = j0; j < j1; j += GEMM_DOT_COLS) {
+        const int64_t cols = GEMM_MIN(GEMM_DOT_COLS, j1 - j);
+        if (gemm_stopped(c->poll, c->asks, &job->work, (i1 - i0) * cols * s->k)) return;
+        R_(gemm_dot)(c->c + i0 * s->ldc + j, s->ldc, a + i0 * lda, lda, i1 - i0, b + j * ldb, ldb, cols, s->k, c->add);
+    }
+    R_(gemm_finish)(c, i0, i1, j0, j1);
 }
 
 GEMM_NOINLINE void R_(gemm_tiny)(const R_(pn_gemm_call) *c) {
@@ -249,25 +244,27 @@ GEMM_NOINLINE void R_(gemm_tiny)(const R_(pn_gemm_call) *c) {
             *to = c->add ? *to + sum : sum;
         }
     }
-    R_(gemm_finish)(c, 0, s->m, 0, s->n);
+    if (s->m > 0 && s->n > 0) R_(gemm_finish)(c, 0, s->m, 0, s->n);
 }
 
 static void R_(gemm_run)(const R_(pn_gemm_call) *c, int64_t lo, int64_t hi, void *scratch) {
     const pn_gemm_shape *s = &c->s;
+    if (lo >= hi) return;
     if (R_(gemm_is_tiny)(s)) {
-        if (lo < hi) R_(gemm_tiny)(c);
+        R_(gemm_tiny)(c);
         return;
     }
     const gemm_plan p = R_(gemm_plan_of)(s);
-    size_t first, second;
-    R_(gemm_room)(s, &p, &first, &second);
-    real *room = scratch;
-    const int64_t from = p.units * lo / p.blocks * p.unit, to = GEMM_MIN(p.units * hi / p.blocks * p.unit, p.by_n ? s->n : s->m);
-    if (from >= to) return;
-    if (p.way == GEMM_TURNED)
-        R_(gemm_turned)(c, &p, from, to, room, room + first);
+    const int64_t size = p.by_n ? s->n : s->m;
+    const int64_t from = lo ? p.units * lo / p.blocks * p.unit : 0, to = hi < p.blocks ? p.units * hi / p.blocks * p.unit : size;
+    const int64_t i0 = p.by_n ? 0 : from, i1 = p.by_n ? s->m : to, j0 = p.by_n ? from : 0, j1 = p.by_n ? to : s->n;
+    R_(gemm_job) job = {.c = c, .p = &p, .first = scratch, .second = (real *)scratch + p.first};
+    if (p.way == GEMM_NORMAL)
+        R_(gemm_normal)(&job, i0, i1, j0, j1);
+    else if (p.way == GEMM_TURNED)
+        R_(gemm_turned)(&job, j0, j1);
     else
-        R_(gemm_normal)(c, &p, p.by_n ? 0 : from, p.by_n ? s->m : to, p.by_n ? from : 0, p.by_n ? to : s->n, room, room + first);
+        R_(gemm_long)(&job, i0, i1, j0, j1);
 }
 
 #if PN_DOUBLE

@@ -61,6 +61,33 @@ GEMM_NOINLINE void R_(gemm_pack_copy)(real *to, int64_t step, const real *from, 
     }
 }
 
+/* The same without touching anything beyond `width`. */
+GEMM_NOINLINE void R_(gemm_copy)(real *to, int64_t step, const real *from, int64_t ld, int64_t rows, int64_t width) {
+    const int64_t whole = width / GEMM_W * GEMM_W;
+    const int rest = (int)(width - whole);
+    for (int64_t i = 0; i < rows; i++, to += step, from += ld) {
+        for (int64_t j = 0; j < whole; j += GEMM_W) V_store(to + j, V_load(from + j));
+        if (rest) V_store_n(to + whole, V_load(from + whole), rest);
+    }
+}
+
+/* Whole panels from rows: panel q, (kc, panel), holds from[:, q * panel ..]. Four panels at a time, because every row of B may lie on a page of its own
+ * and each visit of a page should fetch several lines. */
+GEMM_NOINLINE void R_(gemm_pack_wide)(real *to, const real *from, int64_t ld, int64_t kc, int64_t panels, int64_t panel) {
+    for (int64_t q = 0; q < panels; q += 4) {
+        const int64_t some = panels - q < 4 ? panels - q : 4;
+        for (int64_t k = 0; k < kc; k++) {
+            const real *row = from + k * ld + q * panel;
+            real *at = to + q * panel * kc + k * panel;
+            for (int64_t e = 0; e < some; e++, at += panel * kc) {
+                for (int64_t j = 0; j < panel; j += GEMM_NR, row += GEMM_NR) {
+                    GEMM_UNROLL for (int v = 0; v < GEMM_NV; v++) V_store(at + j + v * GEMM_W, V_load(row + v * GEMM_W));
+                }
+            }
+        }
+    }
+}
+
 #if GEMM_W > 1
 /* W columns of the transposing pack: to[k * step + j] = from[j * ld + k] for k < kc, j < W; rows from `width` on repeat the last one. */
 GEMM_NOINLINE void R_(gemm_pack_strip)(real *to, int64_t step, const real *from, int64_t ld, int64_t kc, int64_t width) {
@@ -93,28 +120,26 @@ static void R_(gemm_pack_turn)(real *to, int64_t step, const real *from, int64_t
 #endif
 }
 
-/* c[rows, cols] (= or +=) t transposed, t stored (cols, ldt): the way back for products computed as their transpose. */
-static void R_(gemm_unturn)(real *c, int64_t ldc, const real *t, int64_t ldt, int64_t rows, int64_t cols, bool add) {
+/* c[rows, cols] = t transposed, t stored (cols, ldt): the way back for products computed as their transpose. */
+static void R_(gemm_unturn)(real *c, int64_t ldc, const real *t, int64_t ldt, int64_t rows, int64_t cols) {
     int64_t i = 0;
 #if GEMM_W > 1
-    for (; i + GEMM_W <= rows; i += GEMM_W) {
-        int64_t j = 0;
-        for (; j + GEMM_W <= cols; j += GEMM_W) {
+    for (; i < rows; i += GEMM_W) {
+        for (int64_t j = 0; j < cols; j += GEMM_W) {
+            const int some = (int)(cols - j < GEMM_W ? cols - j : GEMM_W);
             V r[GEMM_W];
-            GEMM_UNROLL for (int q = 0; q < GEMM_W; q++) r[q] = V_load(t + (j + q) * ldt + i);
+            GEMM_UNROLL for (int q = 0; q < GEMM_W; q++) r[q] = V_load(t + (j + (q < some ? q : some - 1)) * ldt + i);
             R_(gemm_turn)(r);
-            GEMM_UNROLL for (int q = 0; q < GEMM_W; q++) {
-                real *to = c + (i + q) * ldc + j;
-                V_store(to, add ? V_load(to) + r[q] : r[q]);
+            if (some == GEMM_W) {
+                GEMM_UNROLL for (int q = 0; q < GEMM_W; q++) if (i + q < rows) V_store(c + (i + q) * ldc + j, r[q]);
+            } else {
+                GEMM_UNROLL for (int q = 0; q < GEMM_W; q++) if (i + q < rows) V_store_n(c + (i + q) * ldc + j, r[q], some);
             }
-        }
-        for (; j < cols; j++) {
-            for (int64_t q = i; q < i + GEMM_W; q++) c[q * ldc + j] = add ? c[q * ldc + j] + t[j * ldt + q] : t[j * ldt + q];
         }
     }
 #endif
     for (; i < rows; i++) {
-        for (int64_t j = 0; j < cols; j++) c[i * ldc + j] = add ? c[i * ldc + j] + t[j * ldt + i] : t[j * ldt + i];
+        for (int64_t j = 0; j < cols; j++) c[i * ldc + j] = t[j * ldt + i];
     }
 }
 #endif

@@ -43,6 +43,7 @@
 #define GEMM_ROWS GEMM_ROWS_4
 #define GEMM_WIDE_ROWS GEMM_ROWS_2
 #endif
+#define GEMM_CHAIN 256 /* longest sum in a register */
 #define GEMM_WIDE (2 * GEMM_NV)
 
 /* V_LANES for the preprocessor. */
@@ -68,18 +69,23 @@
 #else
 
 /* c[mr, nv * W] (= or +=) a b. */
-typedef void (*R_(gemm_tile_fn))(int64_t kc, const real *a, int64_t ars, int64_t aks, const real *b, int64_t bks, real *c, int64_t ldc, bool add);
+typedef void (*R_(gemm_tile_fn))(int64_t kc, const real *a, int64_t ars, int64_t aks, const real *b, int64_t bks, real *c, int64_t ldc, bool add, int64_t next);
+
+#define GEMM_STEP                                                                                                                                              \
+    {                                                                                                                                                          \
+        V bv[GEMM_WIDE];                                                                                                                                       \
+        GEMM_UNROLL for (int v = 0; v < nv; v++) bv[v] = V_load(b + v * GEMM_W);                                                                               \
+        GEMM_UNROLL for (int i = 0; i < mr; i++) {                                                                                                             \
+            const char *at = group[i / 5] + (i % 5 == 3 ? s3 : s1 * (i % 5));                                                                                  \
+            const real s = *(const real *)at;                                                                                                                  \
+            GEMM_UNROLL for (int v = 0; v < nv; v++) acc[i][v] += s * bv[v];                                                                                   \
+        }                                                                                                                                                      \
+        GEMM_UNROLL for (int g = 0; g < (mr + 4) / 5; g++) group[g] += step_a;                                                                                 \
+        b += bks;                                                                                                                                              \
+    }
 
 GEMM_INLINE void R_(gemm_tile)(const int mr, const int nv, int64_t kc, const real *a, int64_t ars, int64_t aks, const real *b, int64_t bks, real *c,
-                               int64_t ldc, bool add) {
-    V acc[GEMM_MR][GEMM_WIDE];
-    real *to = c;
-    GEMM_UNROLL for (int i = 0; i < mr; i++, to += ldc) {
-        GEMM_OPAQUE(to); /* otherwise all row addresses are kept until the stores below */
-        __builtin_prefetch(to, 1);
-        __builtin_prefetch(to + nv * GEMM_W - 1, 1);
-        GEMM_UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (V){0};
-    }
+                               int64_t ldc, bool add, int64_t next) {
     /* Rows in groups of five: base, base + s, + 2s, + 3s, + 4s need only s and 3s, so all fourteen addresses fit the integer registers. */
     int64_t s1 = ars * (int64_t)sizeof(real), s3 = 3 * s1, step_a = aks * (int64_t)sizeof(real);
     const char *group[3] = {(const char *)a, (const char *)a + (mr > 5 ? 5 * s1 : 0), (const char *)a + (mr > 10 ? 10 * s1 : 0)};
@@ -87,27 +93,39 @@ GEMM_INLINE void R_(gemm_tile)(const int mr, const int nv, int64_t kc, const rea
     GEMM_OPAQUE(s3);
     GEMM_OPAQUE(step_a);
     GEMM_UNROLL for (int g = 0; g < 3; g++) GEMM_OPAQUE(group[g]);
-    for (int64_t k = 0; k < kc; k++, b += bks) {
-        V bv[GEMM_WIDE];
-        GEMM_UNROLL for (int v = 0; v < nv; v++) bv[v] = V_load(b + v * GEMM_W);
-        GEMM_UNROLL for (int i = 0; i < mr; i++) {
-            const char *at = group[i / 5] + (i % 5 == 3 ? s3 : s1 * (i % 5));
-            const real s = *(const real *)at;
-            GEMM_UNROLL for (int v = 0; v < nv; v++) acc[i][v] += s * bv[v];
+    do {
+        V acc[GEMM_MR][GEMM_WIDE];
+        GEMM_UNROLL for (int i = 0; i < mr; i++) { GEMM_UNROLL for (int v = 0; v < nv; v++) acc[i][v] = (V){0}; }
+        const int64_t chain = kc < GEMM_CHAIN ? kc : GEMM_CHAIN;
+        int64_t k = 0;
+        for (const real *ahead = c; nv >= GEMM_NV && k < mr && k < chain;
+             k++, ahead += ldc) { /* C is fetched row by row: all at once would keep A and B waiting */
+            GEMM_UNROLL for (int v = 0; v < nv; v++) __builtin_prefetch(ahead + v * GEMM_W, 1);
+            __builtin_prefetch(ahead + nv * GEMM_W - 1, 1);
+            GEMM_STEP
         }
-        GEMM_UNROLL for (int g = 0; g < (mr + 4) / 5; g++) group[g] += step_a;
-    }
-    GEMM_UNROLL for (int i = 0; i < mr; i++, c += ldc) {
-        GEMM_UNROLL for (int v = 0; v < nv; v++) {
-            real *at = c + v * GEMM_W;
-            V_store(at, add ? V_load(at) + acc[i][v] : acc[i][v]);
+        for (; k < chain; k++) {
+            if (nv >= GEMM_NV) __builtin_prefetch(b + next);
+            if (nv > GEMM_NV) __builtin_prefetch(b + next + GEMM_NR);
+            GEMM_STEP
         }
-    }
+        real *to = c;
+        GEMM_UNROLL for (int i = 0; i < mr; i++, to += ldc) {
+            GEMM_OPAQUE(to);
+            GEMM_UNROLL for (int v = 0; v < nv; v++) {
+                real *at = to + v * GEMM_W;
+                V_store(at, add ? V_load(at) + acc[i][v] : acc[i][v]);
+            }
+        }
+        add = true;
+        kc -= chain;
+    } while (kc > 0);
 }
 
 #define GEMM_TILE(name, mr, nv)                                                                                                                                \
-    GEMM_NOINLINE void R_(name)(int64_t kc, const real *a, int64_t ars, int64_t aks, const real *b, int64_t bks, real *c, int64_t ldc, bool add) {             \
-        R_(gemm_tile)(mr, nv, kc, a, ars, aks, b, bks, c, ldc, add);                                                                                           \
+    GEMM_NOINLINE void R_(name)(int64_t kc, const real *a, int64_t ars, int64_t aks, const real *b, int64_t bks, real *c, int64_t ldc, bool add,               \
+                                int64_t next) {                                                                                                                \
+        R_(gemm_tile)(mr, nv, kc, a, ars, aks, b, bks, c, ldc, add, next);                                                                                     \
     }
 #define GEMM_ONE(mr) GEMM_TILE(gemm_one_##mr, mr, 1)
 #define GEMM_FULL(mr) GEMM_TILE(gemm_full_##mr, mr, GEMM_NV)

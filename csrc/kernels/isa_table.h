@@ -40,5 +40,4 @@ static void R_(fill)(R_(pn_kernels) *t) {
     memcpy(t->act_forward, R_(act_forward), sizeof t->act_forward);
     memcpy(t->act_backward, R_(act_backward), sizeof t->act_backward);
     memcpy(t->update, R_(updates), sizeof t->update);
-    R_(gemm_set_acts)(t->act_forward);
 }

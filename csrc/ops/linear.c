@@ -37,7 +37,7 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
     const int64_t blocks = R_(pn_call_kernels)(c)->gemm.blocks(&g.s);
     int64_t lo, hi;
     pn_product_share(m, blocks, 0, 1, &lo, &hi);
-    R_(pn_product_run)(c, m, &g, blocks, lo, hi);
+    R_(pn_product_run)(c, m, &g, lo, hi);
 }
 
 /* gout <- gout act'(y), the gradient in front of the activation */
@@ -76,7 +76,7 @@ static void R_(products)(const pn_call *c, pn_member *m, const sizes *s) {
         const int64_t blocks = R_(pn_call_kernels)(c)->gemm.blocks(&g[i].s);
         int64_t lo, hi;
         pn_product_share(m, blocks, together == 2 ? i : 0, together, &lo, &hi);
-        R_(pn_product_run)(c, m, &g[i], blocks, lo, hi);
+        R_(pn_product_run)(c, m, &g[i], lo, hi);
     }
 }
 

@@ -19,7 +19,7 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
         g.a = (const real *)c->in[0].data + matrix_at(&p, 0, i) * p.m * p.k;
         g.b = (const real *)c->in[1].data + matrix_at(&p, 1, i) * p.k * p.n;
         g.c = (real *)c->out[0].data + i * p.m * p.n;
-        R_(pn_product_run)(c, m, &g, blocks, lo - i * blocks, next - i * blocks);
+        R_(pn_product_run)(c, m, &g, lo - i * blocks, next - i * blocks);
         if (next < hi && pn_member_stopped(m)) return;
     }
 }
@@ -43,7 +43,7 @@ static void R_(gradient)(const pn_call *c, pn_member *m, const problem *p, int w
             R_(pn_gemm_call) g = {.s = s, .a = turned ? x : gy, .b = turned ? gy : x, .act = -1};
             g.c = (real *)c->gin[which].data + i * own;
             g.add = r > 0 || c->gin_add[which];
-            R_(pn_product_run)(c, m, &g, blocks, lo - i * blocks, next - i * blocks);
+            R_(pn_product_run)(c, m, &g, lo - i * blocks, next - i * blocks);
         }
         if (next < hi && pn_member_stopped(m)) return;
     }

@@ -16,25 +16,16 @@ static inline void pn_product_share(const pn_member *m, int64_t blocks, int whic
     pn_member_count(m, *hi - *lo);
 }
 
-/* Blocks [lo, hi) of `blocks`. The product itself only reads whether to stop; a long one is run in parts, so that the calling thread can ask in between. */
-#define PN_PRODUCT_LONG 2e9 /* multiply-adds of a long product */
-static inline void pn_product_run_f(const pn_call *c, pn_member *m, pn_gemm_call_f *g, int64_t blocks, int64_t lo, int64_t hi) {
-    const double work = (double)g->s.m * (double)g->s.n * (double)g->s.k;
-    const int64_t part = work < PN_PRODUCT_LONG ? blocks : 1;
+/* Blocks [lo, hi). The product looks at the poll itself; only the calling thread asks it. */
+static inline void pn_product_run_f(const pn_call *c, pn_member *m, pn_gemm_call_f *g, int64_t lo, int64_t hi) {
     g->poll = m->poll;
-    for (; lo < hi; lo += part) {
-        c->kernels->f.gemm.run(g, lo, lo + part < hi ? lo + part : hi, m->scratch);
-        if (part < blocks && pn_member_stopped(m)) return;
-    }
+    g->asks = m->index == 0;
+    c->kernels->f.gemm.run(g, lo, hi, m->scratch);
 }
-static inline void pn_product_run_d(const pn_call *c, pn_member *m, pn_gemm_call_d *g, int64_t blocks, int64_t lo, int64_t hi) {
-    const double work = (double)g->s.m * (double)g->s.n * (double)g->s.k;
-    const int64_t part = work < PN_PRODUCT_LONG ? blocks : 1;
+static inline void pn_product_run_d(const pn_call *c, pn_member *m, pn_gemm_call_d *g, int64_t lo, int64_t hi) {
     g->poll = m->poll;
-    for (; lo < hi; lo += part) {
-        c->kernels->d.gemm.run(g, lo, lo + part < hi ? lo + part : hi, m->scratch);
-        if (part < blocks && pn_member_stopped(m)) return;
-    }
+    g->asks = m->index == 0;
+    c->kernels->d.gemm.run(g, lo, hi, m->scratch);
 }
 
 /* For infer: what the products of one real type need. */
