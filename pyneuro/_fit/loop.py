@@ -101,7 +101,9 @@ class Fit:
         else:
             self._take_arrays(X, y, validation_data, validation_split, class_weight, sample_weight)
         self.history = History()
-        self.evaluator = None
+        self.runner = self.evaluator = None
+        self.done = None  # epochs completed; None before the first step
+        self.between_epochs = None  # equal to done except while the end of an epoch is being dealt with
 
     # ---- arguments ----
 
@@ -262,18 +264,36 @@ class Fit:
         net.history, net.optimizer, net.stop_training = history, self.optimizer, False
         net._trained_with = self.items, self.metrics
         history.seed = self.seed
-        self.runner = runner = self._make_runner()
-        history.mode = runner.mode
+        try:
+            self._prepare()
+            with self._bar() as bar:
+                self._epochs(bar)
+        except KeyboardInterrupt:
+            history.stopped_by = "KeyboardInterrupt"
+            if self._is_consistent():
+                self._save()
+            raise
+        except BaseException as error:
+            history.stopped_by = type(error).__name__
+            raise
+        finally:
+            if self.done is not None:
+                self._count()
+        self._call("on_train_end", {})
+        history.stopped_by = history.stopped_by or "epochs"
+        return history
+
+    def _prepare(self):
+        """Everything before the first step: plans, callbacks, and where an earlier training stood."""
+        net, history = self.net, self.history
+        self.runner = self._make_runner()
+        history.mode = self.runner.mode
         if self.validation is not None:
             self.evaluator = Evaluator(net, *self._validation_parts(), self.items, self.metrics)
             self.evaluator.prepare()
         self._check_monitors()
-        history.params = {
-            "epochs": self.epochs,
-            "steps": runner.steps_an_epoch,
-            "batch_size": self.batch,
-            "verbose": self.verbose,
-        }
+        steps = self.runner.steps_an_epoch
+        history.params = {"epochs": self.epochs, "steps": steps, "batch_size": self.batch, "verbose": self.verbose}
         for p in net.parameters():
             p.grad = None
         for callback in self.callbacks:
@@ -282,31 +302,16 @@ class Fit:
         self._call("on_train_begin", {})
         if self.saved:
             self.saved.restore(self)
-        self.done = runner.progress["epoch"]
-        self.steps_before = self.optimizer._sync().steps[0] - runner.progress["step"]
-        with self._bar() as bar:
-            try:
-                self._epochs(bar)
-            except KeyboardInterrupt:
-                history.stopped_by = "KeyboardInterrupt"
-                self._count()
-                if self._is_consistent():
-                    self._save()
-                raise
-            except BaseException as error:
-                history.stopped_by = type(error).__name__
-                raise
-            finally:
-                self._count()
-        self._call("on_train_end", {})
-        history.stopped_by = history.stopped_by or "epochs"
-        return history
+        self.steps_before = self.optimizer._sync().steps[0] - self.runner.progress["step"]
+        self.done = self.between_epochs = self.runner.progress["epoch"]
 
     def _is_consistent(self):
         """Whether Ctrl-C came between two steps, and not while the end of an epoch or a step was being accounted for.
 
         Otherwise nothing is saved: the last checkpoint holds, and the run that goes on from it ends in the same bits.
         """
+        if self.done is None:
+            return False
         progress = self.runner.progress
         steps = self.optimizer._core.steps[0] - self.steps_before
         return self.between_epochs == self.done == progress["epoch"] and steps == progress["step"]
@@ -350,7 +355,6 @@ class Fit:
         by_epoch = bool(by_batch or hooks or self.evaluator or self.path or self.verbose == 2)
         seconds = SLICE if bar or self.path else math.inf
         self.begun = -1
-        self.between_epochs = self.done  # equal to done except while the end of an epoch is being dealt with
         while self.done < self.epochs and not self.net.stop_training:
             if by_epoch and self.begun < self.done:
                 self.begun = self.done
