@@ -500,7 +500,8 @@ def equal(input, other):
     >>> pn.equal(pn.tensor([1, 2]), pn.tensor([1, 2]))
     True
     """
-    return tuple(input.shape) == tuple(other.shape) and bool(all(input == other))
+    input, other = _core.as_tensor(input), _core.as_tensor(other)
+    return input.shape == other.shape and bool(all(input == other))
 
 
 def allclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False):
