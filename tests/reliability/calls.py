@@ -107,6 +107,42 @@ def _fit_eager() -> Case:
     return _fit(Reads, lambda: optim.SGD(lr=0.1), batch_size=64)  # one step: completed steps would stay
 
 
+def _fit_validated() -> Case:
+    """With validation, a stopping rule that keeps the best weights, sample and class weights, and a schedule."""
+    net, (x, y) = nets.with_dropout(), nets.data(64)
+
+    def call():
+        rule = pn.stop.Patience(3, restore_best=True)
+        weights = {"sample_weight": np.ones(64, np.float32), "class_weight": {0: 2.0}}
+        nets.fit(net, x, y, optim.RMSprop(lr=1e-3), epochs=1, validation_data=(x, y), stop=rule, **weights)
+
+    return Case(call, lambda: nets.digest(net), call)
+
+
+class _Double(pn.Function):
+    """y = 2 x, written in Python."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g
+
+
+class _Doubling(nn.Module):
+    """A network with an operation of one's own."""
+
+    def __init__(self):
+        super().__init__()
+        pn.manual_seed(2)
+        self.a = nn.Linear(20, 5)
+
+    def forward(self, x):
+        return _Double.apply(self.a(x))
+
+
 def _fit_regression() -> Case:
     net, (x, _) = nn.Sequential(nn.Linear(20, 1), seed=0), nets.data(64)
     target = x[:, :1].copy()
@@ -171,6 +207,8 @@ CASES: dict[str, Callable[[], Case]] = {
     "fit-adam-clip": lambda: _fit(nets.with_dropout, lambda: optim.Adam(lr=1e-3), clip_norm=1.0, metrics=["accuracy"]),
     "fit-eager": _fit_eager,
     "fit-regression": _fit_regression,
+    "fit-validated": _fit_validated,
+    "fit-function": lambda: _fit(_Doubling, lambda: optim.SGD(lr=0.1)),
     "predict": _predict,
     "evaluate": _evaluate,
     "load-state-dict": _state,
