@@ -83,7 +83,7 @@ def expand_as(self, other):
     >>> pn.ones(1).expand_as(pn.zeros(3)).shape
     (3,)
     """
-    return _shapes.broadcast_to(self, other.shape)
+    return _shapes.broadcast_to(self, _core.as_tensor(other).shape)
 
 
 def to(self, *args, dtype=None):
