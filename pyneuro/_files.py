@@ -51,6 +51,8 @@ def replace_file(path, chunks):
     """
     path = os.path.realpath(os.fsdecode(path))
     folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}")
     temporary = os.path.join(folder, f".pyneuro-{secrets.token_hex(8)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:

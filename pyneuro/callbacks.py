@@ -137,6 +137,11 @@ class Monitor(Callback):
             raise KeyError(f"{type(self).__name__}: there is no {self.monitor!r}, only {known}{hint}")
         return float(logs[self.monitor])
 
+    def _check(self, logs):
+        """Raises KeyError when values it needs are not among those that there will be."""
+        if self.is_watching:
+            self._value(logs)
+
     def _is_better(self, value):
         return self.best is None or self._sign * (value - self.best) > self.min_delta
 
@@ -219,6 +224,13 @@ def restore(net, arrays):
         assign(tensor, arrays[name])
 
 
+def check_folder(what, path):
+    """Raises FileNotFoundError, which says what is to be written, when the folder of `path` does not exist."""
+    folder = os.path.dirname(os.path.realpath(os.fsdecode(path)))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{what}={os.fsdecode(path)!r} cannot be written: there is no folder {folder}")
+
+
 class ModelCheckpoint(Monitor):
     """Saves the network after each epoch, or after those that are the best so far.
 
@@ -235,6 +247,17 @@ class ModelCheckpoint(Monitor):
         self.verbose = verbose
         self.save_best_only = self.is_watching = bool(save_best_only)
         self.save_weights_only = bool(save_weights_only)  # a file holds the architecture where it can; both load
+
+    def _check(self, logs):
+        super()._check(logs)
+        try:
+            self.filepath.format(epoch=1, **logs)
+        except (KeyError, IndexError) as error:
+            known = ", ".join(["epoch", *logs])
+            raise KeyError(
+                f"ModelCheckpoint: filepath={self.filepath!r} names {error.args[0]!r}, there is only {known}"
+            ) from None
+        check_folder("ModelCheckpoint: filepath", self.filepath.format(epoch=1, **logs))
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves if it is time."""

@@ -32,6 +32,7 @@ def _analytic(fn, tensors, rng):
     """Gradients of a random weighting of all outputs, and the weights."""
     out = fn(*tensors)
     outs = out if isinstance(out, tuple | list) else (out,)
+    _check_tensors(outs)
     weights = [rng.uniform(0.5, 1.5, o.shape) if o.requires_grad else None for o in outs]
     total = None
     for o, w in zip(outs, weights):
@@ -67,6 +68,12 @@ def max_error(fn, inputs, eps=1e-6, seed=0):
     finally:
         _core.set_grad_enabled(old)
     return worst
+
+
+def _check_tensors(outs):
+    for out in outs:
+        if not isinstance(out, _core.Tensor):
+            raise TypeError(f"gradcheck: fn returned {type(out).__name__}, expected a Tensor or a tuple of Tensors")
 
 
 def gradcheck(fn, inputs, eps=1e-6, tolerance=1e-7, raise_exception=True, seed=0):

@@ -11,10 +11,11 @@ from pyneuro.nn._state import to_numpy
 class Part:
     """One array: rows along the first axis. `name` is what messages call it; `dtype` what the network gets."""
 
-    def __init__(self, name, array):
+    def __init__(self, name, array, first=0):
         self.name = name
         self.array = array
         self.dtype = None
+        self.first = first  # row of the user's array that is row 0 here: messages name the user's rows
 
     def rows(self, index):
         """New array with the rows at `index` (int64 array, slice or None for all) in `dtype`."""
@@ -93,7 +94,7 @@ def count_rows(parts):
 
 def cut(parts, index):
     """The same parts with the rows of a slice: views, nothing is copied."""
-    return [Part(p.name, p.array[index]) for p in parts]
+    return [Part(p.name, p.array[index], p.first + (index.start or 0)) for p in parts]
 
 
 def is_stream(X, y):
@@ -115,8 +116,8 @@ def check_finite(p):
     values = np.asarray(p.array[row], np.float64).reshape(-1)
     bad = values[~np.isfinite(values)]
     if not bad.size:
-        raise ValueError(f"{p.name} has a number in row {row} that is too large for {p.dtype}")
-    raise ValueError(f"{p.name} holds {'NaN' if np.isnan(bad[0]) else 'infinity'} in row {row}")
+        raise ValueError(f"{p.name} has a number in row {p.first + row} that is too large for {p.dtype}")
+    raise ValueError(f"{p.name} holds {'NaN' if np.isnan(bad[0]) else 'infinity'} in row {p.first + row}")
 
 
 PART = 1 << 22  # bytes looked at in one go: Ctrl-C is heard in between

@@ -76,12 +76,13 @@ def predict(net, X, batch_size=None):
     batch = BATCH if batch_size is None else _check.size("predict", "batch_size", batch_size)
     x = arrays.tree("X", X)
     rows = arrays.count_rows(x.parts)
+    batch = min(batch, rows)  # one whole batch, however much more was allowed: plans are kept by size
     key = _key(net, x, batch, rows)
     cache = cache_of(net)
     entry = cache.take(key)
     if entry is None:
         with modes(net, False):
-            programs.decide_inputs(net, x, programs.real_dtype(net), slice(0, min(batch, rows)))
+            programs.decide_inputs(net, x, programs.real_dtype(net), slice(0, batch))
         try:
             entry = _build(net, x, batch, rows)
         except Dynamic:
@@ -89,9 +90,7 @@ def predict(net, X, batch_size=None):
     plan, tail, dtypes, keys = entry
     for p, dtype in zip(x.parts, dtypes, strict=True):
         p.dtype = dtype
-    trainer = _core.Trainer(
-        plan if rows >= batch else None, tail, tuple(p.array for p in x.parts), None, batch, collect=True
-    )
+    trainer = _core.Trainer(plan, tail, tuple(p.array for p in x.parts), None, batch, collect=True)
     trainer.run(1, math.inf)
     cache.give(key, entry)
     return trainer.outputs, keys
@@ -107,15 +106,15 @@ def _key(net, x, batch, rows):
         found,
         x.kind,
         shapes,
-        min(batch, rows),
-        rows % batch if rows > batch else 0,
+        batch,
+        rows % batch,
         programs.real_dtype(net),
         _core.cpu()["isa"],
     )
 
 
 def _build(net, x, batch, rows):
-    """(plan for whole batches or the only one, plan for the last, dtypes, keys). Raises Dynamic."""
+    """(plan for whole batches, plan for the last or None, dtypes, keys). Raises Dynamic."""
     user_code = fingerprint(net) is None
     found = {}
 
@@ -139,9 +138,8 @@ def _build(net, x, batch, rows):
                 recorder.close()
 
     left = rows % batch
-    whole = make_plan(batch) if rows >= batch else None
-    tail = make_plan(left) if left else None
-    return whole or tail, tail, [p.dtype for p in x.parts], found["keys"]
+    whole, tail = make_plan(batch), make_plan(left) if left else None
+    return whole, tail, [p.dtype for p in x.parts], found["keys"]
 
 
 def _predict_eager(net, x, batch, rows):

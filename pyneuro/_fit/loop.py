@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import sys
 import warnings
 
@@ -11,12 +12,13 @@ from pyneuro import stop as stop_rules
 from pyneuro._fit import arrays
 from pyneuro._fit import program as programs
 from pyneuro._fit.ask import Evaluator
-from pyneuro._fit.plans import Dynamic, fingerprint
+from pyneuro._fit.plans import Dynamic, fingerprint, look_of
 from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules, StreamRunner
-from pyneuro.callbacks import Callback, History, Monitor, defines
+from pyneuro.callbacks import Callback, History, Monitor, check_folder, defines
 from pyneuro.nn import _check
 
 SLICE = 0.05  # seconds between two looks at the progress bar
+MOST = 1 << 62  # rows of a batch, epochs: more is the same
 
 # Arguments of Keras's fit and compile that mean something else, or belong elsewhere.
 FOREIGN = {
@@ -72,7 +74,7 @@ class Fit:
         loss_weights,
     ):  # fmt: skip
         self.net = net
-        self.epochs = _check.size("fit", "epochs", epochs, 0)
+        self.epochs = min(_check.size("fit", "epochs", epochs, 0), MOST)
         self.optimizer = optim.get(optimizer)
         self.batch = self._batch_size(batch_size)
         self.shuffle, self.drop_last, self.verbose = bool(shuffle), bool(drop_last), verbose
@@ -81,7 +83,7 @@ class Fit:
         self.mode = None if mode is None else _check.choice("fit", "mode", mode, ("plan", "eager"))
         self.rules, self.stops = self._stop_rules(stop, clip_norm)
         self.callbacks = self._callbacks(callbacks)
-        self.path, self.resume = checkpoint, bool(resume)
+        self.path, self.resume = _path(checkpoint), bool(resume)
         if self.resume and checkpoint is None:
             raise ValueError("fit: resume=True needs checkpoint=PATH, from which it goes on")
         self.seed = _seed(seed)
@@ -104,13 +106,14 @@ class Fit:
         self.runner = self.evaluator = None
         self.done = None  # epochs completed; None before the first step
         self.between_epochs = None  # equal to done except while the end of an epoch is being dealt with
+        self.look = None  # of the network when its plans were made
 
     # ---- arguments ----
 
     def _batch_size(self, batch_size):
         if batch_size is None:
             return None if self.optimizer.full_batch else 32
-        return _check.size("fit", "batch_size", batch_size)
+        return min(_check.size("fit", "batch_size", batch_size), MOST)
 
     @staticmethod
     def _stop_rules(stop, clip_norm):
@@ -129,6 +132,8 @@ class Fit:
         return Rules(clip, grad, step), rules
 
     def _callbacks(self, callbacks):
+        if callbacks is not None and not isinstance(callbacks, (Callback, list, tuple)):
+            raise TypeError(f"fit: callbacks must be a list of callbacks, got {callbacks!r:.80}")
         found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         for callback in found:
             if isinstance(callback, type) or not all(hasattr(callback, h) for h in ("on_epoch_end", "set_model")):
@@ -184,6 +189,7 @@ class Fit:
         x, targets, weight, self.validation = self._split(x, targets, weight, rows, validation_data, split)
         self.rows = len(x.parts[0].array)
         self.batch = self.batch or self.rows
+        programs.check_ending(self.net, self.items)
         self.program = programs.Program(self.net, x, targets, weight, self.items, self.metrics)
 
     def _split(self, x, y, weight, rows, validation_data, split):
@@ -287,6 +293,7 @@ class Fit:
         """Everything before the first step: plans, callbacks, and where an earlier training stood."""
         net, history = self.net, self.history
         self.runner = self._make_runner()
+        self.look = look_of(net)
         history.mode = self.runner.mode
         if self.validation is not None:
             self.evaluator = Evaluator(net, *self._validation_parts(), self.items, self.metrics)
@@ -322,8 +329,8 @@ class Fit:
             return
         known = [*self.runner.names, *(f"val_{name}" for name in (self.evaluator.names if self.evaluator else ()))]
         for callback in self.callbacks:
-            if isinstance(callback, Monitor) and callback.is_watching:
-                callback._value(dict.fromkeys(known, 0.0))
+            if isinstance(callback, Monitor):
+                callback._check(dict.fromkeys(known, 0.0))
 
     def _validation_parts(self):
         given = self.validation
@@ -359,6 +366,7 @@ class Fit:
             if by_epoch and self.begun < self.done:
                 self.begun = self.done
                 self._call("on_epoch_begin", self.done, {})
+            self._renew()
             end = self._slice(self.done + 1 if by_epoch else self.epochs, seconds, by_batch)
             self._show(bar)
             if end in ("grad", "step"):
@@ -367,6 +375,22 @@ class Fit:
         if self.net.stop_training and self.history.stopped_by is None:
             reason = self.net.stop_training
             self.history.stopped_by = reason if isinstance(reason, str) else self._stopper()
+
+    def _renew(self):
+        """A callback may have frozen a layer or changed a rate: then the plans are made again, and training goes on."""
+        if not self.callbacks or self.runner.mode != "plan":
+            return
+        now, before = look_of(self.net), self.look
+        self.look = now
+        if before is None or now == before:
+            return
+        if self.evaluator:
+            self.evaluator.runner = None
+        if self.stream:
+            self.runner.forget_plans()
+            return
+        progress, self.runner = self.runner.progress, self._make_runner()
+        self.runner.progress = progress
 
     def _stopper(self):
         early = next((c for c in self.callbacks if getattr(c, "stopped_epoch", 0)), None)
@@ -468,6 +492,18 @@ class Fit:
         bar.set_description(f"epoch {min(self.done + 1, self.epochs)}/{self.epochs}", refresh=False)
         last = {name: values[-1] for name, values in self.history.history.items()} or self._means()
         bar.set_postfix({name: f"{v:.4f}" for name, v in last.items()}, refresh=False)
+
+
+def _path(checkpoint):
+    """Where checkpoints go. A wrong path is found before the training, not after its first epoch."""
+    if checkpoint is None:
+        return None
+    try:
+        path = os.fspath(checkpoint)
+    except TypeError:
+        raise TypeError(f"fit: checkpoint must be a path, got {checkpoint!r:.80}") from None
+    check_folder("fit: checkpoint", path)
+    return path
 
 
 def _is_finite(array):

@@ -33,6 +33,25 @@ def fingerprint(net):
     return tuple(found)
 
 
+def look_of(net):
+    """What a callback could change about the operations of a network: its modules, their options, what is frozen.
+
+    Of user code it sees numbers, truth values and texts among the attributes.
+    """
+    found = []
+    for module in net.modules():
+        params = tuple((id(p), p.requires_grad) for p in module._parameters.values() if p is not None)
+        simple = [
+            (k, v) for k, v in vars(module).items() if k not in PASSING and isinstance(v, (bool, int, float, str))
+        ]
+        hooks = [tuple(map(id, vars(module).get(kind, ()))) for kind in ("_pre_hooks", "_post_hooks")]
+        found.append((id(module), simple, hooks, params))
+    return found
+
+
+PASSING = ("training", "stop_training", "_said_dynamic", "_hooked", "_fitting")  # attributes that decide no operation
+
+
 class Cache:
     """Plans of one network by key, least recently used first. A plan is taken out while it is in use."""
 

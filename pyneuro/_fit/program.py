@@ -5,6 +5,7 @@ indices of an embedding) and become real numbers everywhere else.
 """
 
 import itertools
+import operator
 
 import numpy as np
 
@@ -51,13 +52,23 @@ class LossItem:
             value = self.fn(output, target)
         else:
             value = self._weighted(output, target, weight)
+        self._check_tensor(value)
         if value.numel() != 1:
             raise ValueError(f"the loss has shape {tuple(value.shape)}, expected a single number: reduction='mean'")
         return value * self.weight if self.weight != 1.0 else value
 
+    def _check_tensor(self, value):
+        if not isinstance(value, Tensor):
+            name = getattr(self.fn, "__name__", type(self.fn).__name__)
+            raise TypeError(
+                f"loss {name} returned {type(value).__name__}, expected a Tensor: compute it from the network's output "
+                "with operations of tensors"
+            )
+
     def _weighted(self, output, target, weight):
         rows = weight.shape[0]
         each = self.fn.with_reduction("none")(output, target) if self.is_own else self.fn(output, target)
+        self._check_tensor(each)
         if not each.shape or each.shape[0] != rows:
             raise ValueError(
                 f"sample_weight and class_weight need one loss value a sample: the loss has shape {tuple(each.shape)} "
@@ -162,6 +173,8 @@ def metric_list(metrics):
     """`metrics` as a list of Metric; one name or callable stands for a list with it."""
     if metrics is None:
         return []
+    if not isinstance(metrics, (str, list, tuple, set)) and not callable(metrics):
+        raise TypeError(f"metrics must be a list of names or callables, got {metrics!r:.80}")
     given = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     found = [Metric(m) for m in given]
     names = [m.name for m in found]
@@ -171,7 +184,34 @@ def metric_list(metrics):
     return found
 
 
+def check_ending(net, items):
+    """A loss on raw scores behind a layer that makes probabilities squeezes them twice, and trains badly unnoticed."""
+    from pyneuro import nn
+
+    last = net
+    while isinstance(last, nn.Sequential) and len(last):
+        last = last[-1]
+    fn = items[0].fn
+    if type(last) is nn.Softmax and isinstance(fn, losses.CrossEntropyLoss):
+        raise ValueError(
+            f"fit: the network ends with {last._label()}, but {type(fn).__name__} takes raw scores: leave the layer "
+            "out, or end with nn.LogSoftmax and take loss='nll'"
+        )
+    if type(last) is nn.Sigmoid and isinstance(fn, losses.BCEWithLogitsLoss):
+        raise ValueError(
+            f"fit: the network ends with {last._label()}, but {type(fn).__name__} takes raw scores: leave the layer "
+            "out, or take loss='bce'"
+        )
+
+
 # ---- the program ----
+
+
+class Shape:
+    """What is remembered of an output."""
+
+    def __init__(self, shape):
+        self.shape = shape
 
 
 class Program:
@@ -203,6 +243,15 @@ class Program:
             decide_inputs(self.net, self.x, self.real, index)
             self._inputs_ready = True
 
+    def decide_as(self, first):
+        """Decides and checks as `first` did, a program of the same network on other rows, without running it."""
+        for p, q in zip(self.x.parts, first.x.parts, strict=True):
+            p.dtype = q.dtype
+        if self.y:
+            prepare_targets(self.y, *first._outputs, self.items, self.real)
+        self.names = first.names
+        self._inputs_ready = self._targets_ready = True
+
     def run(self, index, make):
         """Runs the network, losses and metrics on rows `index`; `make` turns an array into a Tensor.
 
@@ -212,9 +261,11 @@ class Program:
         output = call(self.net, self.x, inputs)
         outputs, keys = flatten(output)
         targets, weight = [], None
+        self._check_keys(keys)
         if self.y:
             if not self._targets_ready:
-                prepare_targets(self.y, outputs, keys, self.items, self.real)
+                self._outputs = [Shape(tuple(output.shape)) for output in outputs], keys
+                prepare_targets(self.y, *self._outputs, self.items, self.real)
                 self._targets_ready = True
             targets = [make(p.rows(index)) for p in self.y.parts]
         if self.weight is not None:
@@ -254,7 +305,7 @@ class Program:
         if len(items) == 1 and not items[0].is_own:  # a callable of the user's sees the whole
             return [(items[0], None, output, self.y.build(targets) if self.y else None)]
         names = keys or list(range(len(outputs)))
-        if len(items) == 1:
+        if len(items) == 1 and items[0].key is None:
             items = [LossItem(items[0].fn, items[0].weight, name) for name in names]
         if len(items) != len(outputs) or (targets and len(targets) != len(outputs)):
             raise ValueError(
@@ -263,13 +314,23 @@ class Program:
         position = {name: i for i, name in enumerate(names)}
         found = []
         for i, item in enumerate(items):
-            if isinstance(item.key, str) and item.key not in position:
-                raise ValueError(f"there is a loss for {item.key!r}, but the outputs are {', '.join(map(str, names))}")
             k = position.get(item.key, i)
             t = self.y.keys.index(names[k]) if targets and self.y.kind == "dict" and names[k] in self.y.keys else k
             label = item.key if isinstance(item.key, str) else f"output_{k}"
             found.append((item, label, outputs[k], targets[t] if targets else None))
         return found
+
+    def _check_keys(self, names):
+        """A dict of losses or targets names outputs of the network: each of them, and no other."""
+        whole = len(self.items) == 1 and self.items[0].key is None and not self.items[0].is_own
+        if not names or whole:  # outputs without names, or a callable that takes them all
+            return
+        losses_of = [item.key for item in self.items if isinstance(item.key, str)]
+        targets_of = self.y.keys if self.y and self.y.kind == "dict" else []
+        for what, keys in (("losses", losses_of), ("targets", targets_of)):
+            if keys and sorted(map(str, keys)) != sorted(map(str, names)):
+                given, there = ", ".join(map(str, keys)), ", ".join(map(str, names))
+                raise ValueError(f"there are {what} for {given}, but the outputs are {there}")
 
 
 def call(net, x, inputs):
@@ -329,6 +390,24 @@ def prepare_targets(y, outputs, keys, items, real):
             p.dtype = real
         if p.dtype == real:
             arrays.check_finite(p)
+            _check_range(p, item.fn)
+
+
+def _check_range(p, loss):
+    """Class numbers where a loss wants probabilities or signs would be learnt without a word, and wrongly."""
+    array = p.array
+    if isinstance(loss, (losses.BCELoss, losses.BCEWithLogitsLoss)):
+        bad, expected = (array < 0) | (array > 1), "0, 1 or a probability between them"
+    elif isinstance(loss, losses.HingeLoss):
+        bad, expected = array == 0, "-1 or 1"
+    else:
+        return
+    if bad.any():
+        row = int(bad.reshape(len(bad), -1).any(axis=1).argmax())
+        value = array[row].reshape(-1)[int(bad[row].reshape(-1).argmax())]
+        raise ValueError(
+            f"{p.name} has {float(value):g} at row {p.first + row}, but {type(loss).__name__} takes {expected}"
+        )
 
 
 def _prepare_classes(p, output, item, real):
@@ -351,8 +430,12 @@ def _prepare_classes(p, output, item, real):
     bad = _core.check_labels(array, classes, item.fn.ignore_index)
     if bad is not None:
         row, label = bad
+        hint = "; for two classes and one output take loss='bce_with_logits'" if classes == 1 else ""
+        if len(shape) > 2:
+            hint = f", dimension 1 of its output of shape {shape}"
         raise ValueError(
-            f"{p.name} has label {label} at row {row}, expected 0..{classes - 1}: the network has {classes} outputs"
+            f"{p.name} has label {label} at row {p.first + row}, expected 0..{classes - 1}: the network has {classes} "
+            f"output{'s' if classes > 1 else ''}{hint}"
         )
 
 
@@ -368,9 +451,14 @@ def class_weights(y, class_weight, names="class_weight"):
     if labels.shape[1] != 1 or not np.array_equal(labels, labels.astype(np.int64)):
         raise ValueError(f"{names} needs one class number a row, {p.name} has shape {p.array.shape}")
     labels = labels[:, 0].astype(np.int64)
-    if hasattr(class_weight, "items"):
-        given = {int(k): float(v) for k, v in class_weight.items()}
-    else:
-        given = {k: float(v) for k, v in enumerate(class_weight)}
+    try:
+        pairs = class_weight.items() if hasattr(class_weight, "items") else enumerate(class_weight)
+        given = {operator.index(k): _check.number(names, f"weight of class {k}", v) for k, v in pairs}
+    except TypeError:
+        raise TypeError(
+            f"{names} must be a dict of class number -> weight or a list of weights, got {class_weight!r:.80}"
+        ) from None
+    if not hasattr(class_weight, "items") and labels.max() >= len(given):
+        raise ValueError(f"{names} has {len(given)} weights, but {p.name} has class {labels.max()}")
     found, inverse = np.unique(labels, return_inverse=True)
     return np.array([given.get(int(c), 1.0) for c in found])[inverse.reshape(-1)]

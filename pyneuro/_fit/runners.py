@@ -16,6 +16,7 @@ import numpy as np
 
 from pyneuro import _core
 from pyneuro._fit.plans import Dynamic, Plans, modes
+from pyneuro.nn.module import layer_labels
 
 Tensor = _core.Tensor
 
@@ -104,7 +105,7 @@ class Stepper:
                 _core.set_random(self.seed, self.step)
                 _, scalars = self.program.run(index, Tensor)
                 values = [float(s.detach().numpy()) for s in scalars]
-                scale = self._gradients(scalars[0], values[0]) if training else 1.0
+                scale = self._gradients(scalars[0], values[0], index) if training else 1.0
         finally:
             _core.set_random(random[0], random[1])
         if scale is None:
@@ -116,14 +117,16 @@ class Stepper:
             self.position += rows
         return end
 
-    def _gradients(self, loss, value):
+    def _gradients(self, loss, value, index):
         """Backward; returns the factor of clipping, or None when a rule wants to stop here."""
         core, rules = self.optimizer._sync(), self.rules
         params = core.params
         for p in params:
             p.grad = None
+        if not loss.requires_grad:
+            raise ValueError("the loss has no gradient: it does not depend on any parameter that is trained")
         if not math.isfinite(value):
-            self._fail(f"the loss is {value}")
+            self._fail(self._first_not_finite(index) or f"the loss is {value}")
         loss.backward()
         squares = core.gradient_norm2()
         if not math.isfinite(squares):
@@ -149,6 +152,13 @@ class Stepper:
         )
         self.step_norm = math.sqrt(sum(moved))
         return "step" if self.step_norm < rules.step_below else ""
+
+    def _first_not_finite(self, index):
+        """The forward pass once more, with the same random numbers: which operation made the first NaN or infinity?"""
+        _core.set_random(self.seed, self.step)
+        with layer_labels(self.program.net):
+            _, scalars = self.program.run(index, Tensor)
+        return first_not_finite(scalars[0])
 
     def _blame(self, params):
         names = {id(p): name for name, p in self.program.net.named_parameters()}
@@ -184,6 +194,24 @@ def uninterrupted():
         signal.signal(signal.SIGINT, handler)
     if caught:
         handler(*caught[0])
+
+
+def first_not_finite(loss):
+    """A sentence about the first operation behind `loss` that made NaN or infinity, in the order of computing."""
+    nodes, values = sorted(_core.graph(loss), key=lambda node: node["sequence"]), {}
+    if nodes:
+        values[nodes[-1]["outputs"][0]] = loss
+    for node in nodes:
+        values.update(zip(node["inputs"], node["tensors"], strict=True))
+    for node in nodes:
+        place = f"{node['op']} in {node['layer']}" if node["layer"] else node["op"]
+        for role, numbers in (("an input", node["inputs"]), ("its output", node["outputs"])):
+            for number in numbers:
+                found = np.asarray(values[number].detach().numpy()) if number in values else np.zeros(0)
+                if found.dtype.kind == "f" and not np.isfinite(found).all():
+                    kind = "NaN" if np.isnan(found).any() else "Inf"
+                    return f"{place}: the first {kind} is in {role} of shape {found.shape}"
+    return None
 
 
 class EagerRunner(Stepper):
@@ -258,11 +286,16 @@ class StreamRunner(Stepper):
                 next(self._iterator, None)
         return next(self._iterator, None)
 
+    def forget_plans(self):
+        """The network has changed: the plans are made again."""
+        self._plans.clear()
+
     def _take(self, batch):
         self.program, rows = self.make(batch)
         whole, position = slice(0, rows), self.position
-        self.program.decide(whole)
         try:
+            if self.mode == "eager":
+                self.program.decide(whole)
             end = self.take(whole, rows) if self.mode == "eager" else self._take_plan(whole, rows)
         except Dynamic as reason:
             self.on_dynamic(reason)
@@ -275,12 +308,14 @@ class StreamRunner(Stepper):
     def _take_plan(self, whole, rows):
         program, core = self.program, self.optimizer._sync()
         key = tuple((p.array.shape, p.array.dtype.str) for p in program.parts)
-        if key not in self._plans:
+        if key in self._plans:
+            plan, first = self._plans[key]
+            program.decide_as(first)
+        else:
+            program.decide(whole)
             plans = Plans(program.net, program.run, self.user_code_of(program), True, core, self.rules.want_gradients)
-            self._plans[key] = plans.get(whole), [p.dtype for p in program.parts], program.names
-        plan, dtypes, program.names = self._plans[key]
-        for p, dtype in zip(program.parts, dtypes, strict=True):
-            p.dtype = dtype
+            plan = plans.get(whole)
+            self._plans[key] = plan, program
         rules = self.rules
         trainer = _core.Trainer(
             plan, None, tuple(p.array for p in program.parts), core, rows, seed=self.seed, clip_norm=rules.clip_norm,

@@ -61,7 +61,9 @@ def read(path: str | Path) -> Table:
         return read_npz(path)
     if ending in (".csv", ".tsv", ".txt"):
         return read_csv(path)
-    raise ValueError(f"{path}: data files end with .csv or .npz")
+    from .arguments import NAMED
+
+    raise ValueError(f"{path} is none of {', '.join(NAMED)}, and data files end with .csv or .npz")
 
 
 # --- labels

@@ -218,8 +218,14 @@ class Rule:
         return Rule, (self.function, *self.arguments)
 
     def __call__(self, tensor):
-        """Fills `tensor` in place."""
-        self.function(tensor, *self.arguments)
+        """Fills `tensor` in place. A function may return the values instead."""
+        values = self.function(tensor, *self.arguments)
+        if values is None or values is tensor:
+            return
+        shape = np.shape(values)
+        if shape != tuple(tensor.shape):
+            raise ValueError(f"init: the function returned shape {shape}, expected {tuple(tensor.shape)}")
+        _fill(tensor, np.asarray(values, tensor.dtype))
 
 
 def rule(layer, argument, given, default):
