@@ -13,6 +13,7 @@ import numpy as np
 
 import pyneuro as pn
 from pyneuro import _core
+from tests.ops import gradient_cases
 
 from .figure import Figure, pick
 
@@ -277,10 +278,18 @@ def differentiable() -> list[str]:
 
 
 def case_of(name: str) -> Callable | None:
-    """The generator of an op; one real input and no other stands for an elementwise function."""
+    """The generator of an op; None when nobody has thought of one."""
     if name in SPECIAL:
         return SPECIAL[name]
-    return unary if _core.op_info(name)["inputs"] in ("x:r", "x:n") else None
+    if _core.op_info(name)["file"] == "ops/activations.c":
+        return unary
+    return listed if name in gradient_cases.FAMILY else None
+
+
+def listed(rng: Rng, name: str):
+    """One of the cases of tests/ops/gradient_cases.py, for ops without a generator here."""
+    cases = gradient_cases.cases(name)
+    return cases[int(rng.integers(len(cases)))]
 
 
 def error_of(name: str, make: Callable, rng: Rng) -> float:
