@@ -177,12 +177,13 @@ typedef struct tiles {
     int64_t room;         /* elements of the largest block, in whole cache lines */
 } tiles;
 
-/* Whole register tiles high (14 rows with AVX-512, 12 serve the others), about 32 KiB to 64 KiB large: by shape and instruction set alone. */
+/* About as high as register tiles (14 rows with AVX-512, 12 serve the others), 32 KiB to 64 KiB large: by shape and instruction set alone. */
 static tiles cut_weight(const pn_kernels *k, int64_t out, int64_t in) {
     const int64_t unit = k->isa == PN_ISA_AVX512 ? 14 : 12, cols = in < 1024 ? in : 1024;
     int64_t rows = unit * (cols ? 8192 / (unit * cols) : 1);
     if (rows < unit) rows = unit;
     if (rows > out) rows = out;
+    if (rows > 0) rows = (out + pn_blocks_of(out, rows) - 1) / pn_blocks_of(out, rows); /* evened out, so that no member gets a crumb */
     const bool some = rows > 0 && cols > 0;
     return (tiles){.rows = rows,
                    .cols = cols,
