@@ -84,13 +84,15 @@ PN_INLINE V R_(polynomial)(V x, const real *c, int n) {
 }
 
 /* ---- exp ---- */
+/* n of n + MAGIC; for NaN and what is too large it wraps to some number that does not matter */
+PN_INLINE VI R_(whole)(V shifted) { return (VI)((VU)V_bits(shifted) - (VU)V_bits(V_of(MAGIC))); }
 PN_INLINE V R_(from_small)(VI n) { return V_from_bits(V_bits(V_of(MAGIC)) + n) - MAGIC; }  /* n as real, |n| < 2^21 */
 PN_INLINE V R_(power_of_2)(VI n) { return V_from_bits((VI)(((VU)n + BIAS) << MANTISSA)); } /* 2^n, n within the normal numbers */
 
 /* exp(x + more) = 2^n (1 + m) with |m| < 1/2, more small; returns m. x = n ln 2 + high exactly; only the small rest of high is rounded. */
 PN_INLINE V R_(exp_parts)(V x, V more, VI *n) {
     const V shifted = x * C(1.4426950408889634074) + MAGIC, count = shifted - MAGIC;
-    *n = V_bits(shifted) - V_bits(V_of(MAGIC));
+    *n = R_(whole)(shifted);
     const V high = x - count * LN2_HI, low = count * LN2_LO - more, r = high - low;
     return high + (r * r * POLYNOMIAL(r, R_(exp_terms)) - low);
 }

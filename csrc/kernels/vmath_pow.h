@@ -63,7 +63,7 @@ PN_INLINE V pow_positive(V a, V b) {
     const V z = y - count, t = upper(z + y_low);
     const V u = t * 6.93147182464599609375e-01, w = (y_low - (t - z)) * 6.93147180559945286227e-01 + t * -1.90465429995776804525e-09;
     const V r = u + w, r_low = w - (r - u);
-    const VI n = V_bits(shifted) - V_bits(V_of(MAGIC)), half = n >> 1;
+    const VI n = R_(whole)(shifted), half = n >> 1;
     const V p = 1 + (r + (r_low + r * r * POLYNOMIAL(r, R_(exp_terms))));
     const V result = p * R_(power_of_2)(half) * R_(power_of_2)(n - half);
     return V_select(size > 1050, INFINITE, V_select(size < -1090, 0, result));

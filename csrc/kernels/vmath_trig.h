@@ -36,9 +36,9 @@ static void angles_reduce(V x, V *r, V *tail, VI *n) {
 /* sin(x + shift pi/2) */
 PN_INLINE V sin_shifted(V x, int shift) {
     const V shifted = x * 6.36619772367581382433e-01 + MAGIC, count = shifted - MAGIC;
-    VI n = (VI)((VU)V_bits(shifted) - (VU)V_bits(V_of(MAGIC))); /* wraps for the large angles that angles_reduce takes over */
-    const V r0 = x - count * 1.57079632673412561417e+00;        /* 33 bits of pi/2: exact */
-    const V w = count * 6.07710050630396597660e-11;             /* the next 33 bits: exact */
+    VI n = R_(whole)(shifted);
+    const V r0 = x - count * 1.57079632673412561417e+00; /* 33 bits of pi/2: exact */
+    const V w = count * 6.07710050630396597660e-11;      /* the next 33 bits: exact */
     const V r1 = r0 - w;
     const V w1 = count * 2.02226624879595063154e-21 - ((r0 - r1) - w); /* the rest, and what r1 lost */
     V r = r1 - w1, tail = (r1 - r) - w1;
