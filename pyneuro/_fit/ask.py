@@ -102,15 +102,7 @@ def _key(net, x, batch, rows):
     if found is None:
         return None
     shapes = tuple((p.array.shape[1:], p.array.dtype.str) for p in x.parts)
-    return (
-        found,
-        x.kind,
-        shapes,
-        batch,
-        rows % batch,
-        programs.real_dtype(net),
-        _core.cpu()["isa"],
-    )
+    return found, x.kind, shapes, batch, rows % batch, programs.real_dtype(net)  # a plan knows its instruction set
 
 
 def _build(net, x, batch, rows):
