@@ -102,8 +102,12 @@ class Saved:
         progress = meta["progress"]
         if any(not isinstance(progress[key], int) or progress[key] < 0 for key in ("epoch", "position", "step")):
             raise ValueError("its progress makes no sense")
+        if not isinstance(meta["history"]["epoch"], int):
+            raise ValueError("its number of epochs is no number")
         if not isinstance(meta["history"]["names"], list) or not isinstance(meta["callbacks"], list):
             raise ValueError("its lists are no lists")
+        if not all(isinstance(entry["class"], str) and isinstance(entry["state"], dict) for entry in meta["callbacks"]):
+            raise ValueError("its callbacks make no sense")
         meta["optimizer"]["class"], meta["optimizer"]["steps"], meta["optimizer"]["groups"], meta["data"]["rows"]
 
     def _refuse(self, what):
@@ -126,13 +130,17 @@ class Saved:
         sums = self._array("progress.sums")
         if sums.size not in (0, len(fit.runner.names or sums)):
             self._refuse("it followed other losses or metrics")
+        curves = {name: self._array(f"history.{name}") for name in meta["history"]["names"]}
+        epochs = meta["history"]["epoch"]
+        if epochs > max((curve.size for curve in curves.values()), default=0):
+            self._refuse(f"its history has fewer values than its {epochs} epochs")
         self._optimizer(fit.optimizer)
         for tensor, array in weights:
             _state.assign(tensor, array)
         fit.runner.progress = {**meta["progress"], "sums": [float(s) for s in sums]}
         history = fit.history
-        history.epoch = list(range(meta["history"]["epoch"]))
-        history.history = {name: self._array(f"history.{name}").tolist() for name in meta["history"]["names"]}
+        history.epoch = list(range(epochs))
+        history.history = {name: curve.tolist() for name, curve in curves.items()}
         for number, (callback, entry) in enumerate(zip(fit.callbacks, meta["callbacks"], strict=True)):
             if hasattr(callback, "load_state_dict"):
                 callback.load_state_dict({**entry["state"], **self._callback_arrays(number, callback)})
