@@ -26,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     from .arguments import parse
 
     options = parse(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names of classes and files may have letters that the terminal lacks
+            stream.reconfigure(errors="replace")
     try:
         options.run(options)
         sys.stdout.flush()

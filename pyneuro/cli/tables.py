@@ -93,7 +93,12 @@ def classes_of(values: np.ndarray, path: Path) -> tuple[np.ndarray, list[str]]:
         raise ValueError(f"{path}: all samples have the label {known[0]}, expected at least two classes")
     if values.dtype.kind in "iub" and known[0] >= 0 and known[-1] < 2 * len(known):
         return values.astype(np.int64), [str(k) for k in range(int(known[-1]) + 1)]
-    return numbers.reshape(-1).astype(np.int64), [str(name) for name in known]
+    return numbers.reshape(-1).astype(np.int64), [_shown(str(name)) for name in known]
+
+
+def _shown(name: str) -> str:
+    """A class name fit for a terminal: no control characters, not longer than a column can be."""
+    return "".join(c if c.isprintable() else "?" for c in name[:24])
 
 
 # --- CSV
@@ -242,6 +247,13 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.n
     if not math.prod(shape):
         raise ValueError(f"{place} is empty")
     flat = np.frombuffer(data, dtype=dtype, offset=stream.tell(), count=math.prod(shape))
+    if dtype.kind == "S":
+        flat = np.array([word.decode("latin-1") for word in flat])
+    elif dtype.kind == "U" and dtype.itemsize:
+        # NumPy takes any four bytes for a character; Python's strings know better, and crash or cannot be printed
+        codes = np.frombuffer(data, dtype=np.dtype("u4").newbyteorder(dtype.byteorder), offset=stream.tell())
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise ValueError(f"{place} holds characters that do not exist")
     return flat.reshape(shape, order="F" if fortran else "C")
 
 

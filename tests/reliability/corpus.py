@@ -18,7 +18,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pyneuro import _files, nn
+import pyneuro as pn
+from pyneuro import _files, nn, optim
+
+from . import nets
 
 Rng = np.random.Generator
 
@@ -156,8 +159,10 @@ def spoil_model(data: bytes, rng: Rng) -> bytes:
     elif kind == 2:
         header[key + "x"] = header.pop(key)
     elif kind == 3 and isinstance(header.get("__metadata__"), dict):
-        text = header["__metadata__"].get("architecture", "{}")
-        header["__metadata__"]["architecture"] = spoil_text(text if isinstance(text, str) else "{}", rng)
+        meta = header["__metadata__"]
+        field = "checkpoint" if "checkpoint" in meta else "architecture"
+        text = meta.get(field, "{}")
+        meta[field] = spoil_text(text if isinstance(text, str) else "{}", rng)
     elif kind == 4:
         payload = spoil_bytes(payload, rng)
     else:
@@ -184,6 +189,79 @@ def spoil_text(text: str, rng: Rng) -> str:
     ]
     at, length = int(rng.integers(len(text) + 1)), int(rng.integers(0, 12))
     return text[:at] + pieces[int(rng.integers(len(pieces)))] + text[at + length :]
+
+
+# --- checkpoints
+
+
+def resume(path: str) -> None:
+    """What reads a checkpoint: a training that goes on from it. The saved ones have ended, so no step is made."""
+    x, y = nets.data(32)
+    rule = optim.Adam(lr=1e-3)
+    callbacks = [optim.lr_scheduler.StepLR(rule, 1), pn.callbacks.EarlyStopping("loss", patience=9)]
+    nets.dense(hidden=4).fit(
+        x,
+        y,
+        optimizer=rule,
+        epochs=1,
+        batch_size=16,
+        seed=0,
+        verbose=0,
+        checkpoint=path,
+        resume=True,
+        callbacks=callbacks,
+    )
+
+
+def checkpoint_seeds() -> list[bytes]:
+    """A good checkpoint, then what must be refused: other data, other nets, other options, numbers that cannot be."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "run.safetensors")
+        resume(path)
+        with open(path, "rb") as file:
+            good = file.read()
+    header, payload = unpacked(good)
+
+    def changed(edit: Callable) -> bytes:
+        copy = json.loads(json.dumps(header))
+        meta = json.loads(copy["__metadata__"]["checkpoint"])
+        edit(meta)
+        copy["__metadata__"]["checkpoint"] = json.dumps(meta)
+        return packed(copy, payload)
+
+    def renamed(old: str, new: str) -> bytes:
+        copy = {new if name == old else name: value for name, value in header.items()}
+        return packed(json.loads(json.dumps(copy)), payload)
+
+    edits = [
+        lambda m: m.__setitem__("seed", -1),
+        lambda m: m["progress"].__setitem__("epoch", -3),
+        lambda m: m["history"].__setitem__("names", "loss"),
+        lambda m: m["history"].__setitem__("epoch", 10**12),
+        lambda m: m["history"].__setitem__("epoch", "two"),
+        lambda m: m["history"].__setitem__("names", ["nothing"]),
+        lambda m: m.pop("data"),
+        lambda m: m.__setitem__("data", []),
+        lambda m: m["data"].__setitem__("rows", 7),
+        lambda m: m["optimizer"].__setitem__("class", "SGD"),
+        lambda m: m["optimizer"].__setitem__("groups", [{"lr": "fast"}]),
+        lambda m: m["optimizer"].__setitem__("groups", [{"colour": 1}]),
+        lambda m: m["optimizer"].__setitem__("steps", "many"),
+        lambda m: m["callbacks"].clear(),
+        lambda m: m["callbacks"][0].pop("class"),
+        lambda m: m["callbacks"][0].__setitem__("class", 5),
+        lambda m: m["callbacks"][1].__setitem__("state", {"best": "x"}),
+    ]
+    named = [("net.0.weight", "net.9.weight"), ("progress.sums", "sums"), ("optimizer.exp_avg.0", "optimizer.x.0")]
+    flat = json.loads(json.dumps(header))
+    flat["net.0.bias"]["shape"] = [2, 2]
+    more = json.loads(json.dumps(header))
+    more["net.7.bias"] = {"dtype": "U8", "shape": [0], "data_offsets": [len(payload), len(payload)]}
+    two = json.loads(json.dumps(header))
+    start, end = two["progress.sums"]["data_offsets"]
+    two["progress.sums"] |= {"dtype": "U8", "shape": [end - start]}
+    odd = [packed(edited, payload) for edited in (flat, more, two)]
+    return [good, saved(nets.dense()), *map(changed, edits), *(renamed(*pair) for pair in named), *odd]
 
 
 # --- IDX
@@ -314,6 +392,8 @@ def npz_seeds() -> list[bytes]:
         zipped({"X.npy": b"\x93NUMPY\x09\x00", "y.npy": npy(y)}),
         zipped({"X.npy": b"short", "y.npy": npy(y)}),
         npz({"X": x, "y": y})[:-30],
+        zipped({"X.npy": npy(x), "y.npy": npy(np.array(list("abcabc"))).replace(b"b", b"\xff")}),
+        npz({"X": x, "y": np.array([b"a", b"\xff", b"c"] * 2)}),
         bomb,
     ]
     return good + bad

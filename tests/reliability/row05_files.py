@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import pyneuro as pn
-from pyneuro import _files, io
+from pyneuro import _files, checkpoint, io
 from pyneuro.cli import tables
 from pyneuro.datasets import idx
 
@@ -54,10 +54,19 @@ class Reader:
 
 
 FILES_READ = {"read_arrays", "_parse_header", "_unique", "_no_constant", "_check_entry", "_verify", "_decode"}
+CHECKPOINT_READ = {"read", "check", "restore", "_array", "_weights", "_optimizer", "_callback_arrays"}
 IO_READ = {"load", "_no_architecture", "build", "module", "_container", "_tie", "_retype"}
 READERS = [
     Reader(
         "model", ".safetensors", pn.load, corpus.model_seeds, corpus.spoil_model, [(_files, FILES_READ), (io, IO_READ)]
+    ),
+    Reader(
+        "checkpoint",
+        ".safetensors",
+        corpus.resume,
+        corpus.checkpoint_seeds,
+        corpus.spoil_model,
+        [(checkpoint, CHECKPOINT_READ)],
     ),
     Reader("idx", ".idx", idx.read_idx, corpus.idx_seeds, corpus.spoil_bytes, [(idx, None)]),
     Reader("csv", ".csv", tables.read, corpus.csv_seeds, corpus.spoil_csv, []),
@@ -83,7 +92,11 @@ def feed(reader: Reader, path: str, data: bytes, measure_memory: bool = False) -
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         # a compressed file may unpack; what it unpacks to was bounded before: see the readers
-        allowed = 4 * len(data) + FREE if reader.name in ("model", "csv") else 70 * len(data) + FREE + (64 << 20)
+        allowed = (
+            4 * len(data) + FREE
+            if reader.name in ("model", "checkpoint", "csv")
+            else 70 * len(data) + FREE + (64 << 20)
+        )
         if peak > allowed:
             problem = problem or f"took {peak} bytes for a file of {len(data)}"
     elif time.perf_counter() - start > 1:
