@@ -12,18 +12,21 @@
 #define PN_KERNELS_GEMM_PLAN_H
 #include "kernels/gemm.h"
 
-#define GEMM_TINY_WORK 512
+#define GEMM_TINY_WORK 512 /* multiply-adds */
+#define GEMM_TINY_K 64     /* and the longest k; a B that has to be turned makes long sums dear: */
+#define GEMM_TINY_TURNED_K 16
 #define GEMM_BLOCK_WORK 32768 /* multiply-adds that are worth a block */
 #define GEMM_MAX_BLOCKS 64
-#define GEMM_KC 512                  /* k is packed in pieces of this many; a multiple of GEMM_CHAIN */
-#define GEMM_A_BYTES (384 * 1024)    /* block of A that is used again and again: below half of a 1 MiB L2 */
-#define GEMM_B_BYTES (768 * 1024)    /* a larger B, used by many rows, is packed */
-#define GEMM_B_ROWS 160              /* that many */
-#define GEMM_GROUP_ONE 256           /* columns of B packed at a time when each is used by one block of A, */
-#define GEMM_GROUP_MANY 2048         /* or by several */
-#define GEMM_TURN_BYTES (512 * 1024) /* largest A of a turned product */
-#define GEMM_TURN_ROWS (4 * GEMM_MR) /* rows of C^T finished at a time */
-#define GEMM_APART 16                /* elements between packed rows of A, so that they do not share cache sets */
+#define GEMM_KC 512                    /* k is packed in pieces of this many; a multiple of GEMM_CHAIN */
+#define GEMM_A_BYTES (384 * 1024)      /* block of A that is used again and again: below half of a 1 MiB L2 */
+#define GEMM_B_BYTES (6 * 1024 * 1024) /* a larger B is packed when GEMM_B_ROWS rows use it, */
+#define GEMM_B_ROWS 384
+#define GEMM_B_ROWS_CROWDED (PN_VECTOR_BYTES == 64 ? GEMM_B_ROWS : 4 * GEMM_MR) /* and when its own rows share cache sets already for so many */
+#define GEMM_GROUP_ONE 256                                                      /* columns of B packed at a time when each is used by one block of A, */
+#define GEMM_GROUP_MANY 2048                                                    /* or by several */
+#define GEMM_TURN_BYTES (512 * 1024)                                            /* largest A of a turned product */
+#define GEMM_TURN_ROWS (4 * GEMM_MR)                                            /* rows of C^T finished at a time */
+#define GEMM_APART 16                                                           /* elements between packed rows of A, so that they do not share cache sets */
 #define GEMM_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define GEMM_CEIL(a, b) (((a) + (b) - 1) / (b))
 #define GEMM_UP(a, b) (GEMM_CEIL(a, b) * (b))
@@ -46,13 +49,15 @@ typedef struct gemm_plan {
 static inline int64_t gemm_chunk(int64_t k, int64_t k0) { return k - k0 <= GEMM_KC + GEMM_KC / 4 ? k - k0 : GEMM_KC; }
 
 /* Up to so few rows or columns partial sums along k beat vectors with empty lanes; adding them up costs more the shorter k is. */
-static inline int64_t gemm_few(int64_t k) { return k >= 256 ? 12 : k >= 128 ? 8 : k >= 64 ? 4 : 0; }
+static inline int64_t gemm_few(int64_t k) { return k >= 128 ? 12 : k >= 64 ? 6 : k >= 16 ? 3 : 0; }
 #endif
 #else
 
 #define GEMM_PA GEMM_UP(GEMM_MR, GEMM_W) /* packed A stored (k, m): values per k */
 
-static inline bool R_(gemm_is_tiny)(const pn_gemm_shape *s) { return s->m * s->n * s->k <= GEMM_TINY_WORK; }
+static inline bool R_(gemm_is_tiny)(const pn_gemm_shape *s) {
+    return s->k <= (s->tb ? GEMM_TINY_TURNED_K : GEMM_TINY_K) && s->m * s->n * s->k <= GEMM_TINY_WORK;
+}
 
 static gemm_way R_(gemm_way_of)(const pn_gemm_shape *s) {
     const int64_t few = gemm_few(s->k), turned = s->m * s->k * (int64_t)sizeof(real);
@@ -76,7 +81,8 @@ static void R_(gemm_plan_normal)(gemm_plan *p, const pn_gemm_shape *s) {
     p->rows = s->m * p->chunk <= budget ? s->m : GEMM_CEIL(budget / p->chunk, GEMM_MR) * GEMM_MR;
     p->group = GEMM_UP(GEMM_MIN(p->rows < s->m ? GEMM_GROUP_MANY : GEMM_GROUP_ONE, s->n), GEMM_WIDE_NR);
     p->pack_a = R_(gemm_scattered)(s);
-    p->pack_b = s->tb || (s->m > GEMM_B_ROWS && s->n * s->k * (int64_t)sizeof(real) > GEMM_B_BYTES);
+    p->pack_b = s->tb || (s->m >= GEMM_B_ROWS && s->n * s->k * (int64_t)sizeof(real) > GEMM_B_BYTES) ||
+                (s->m >= GEMM_B_ROWS_CROWDED && s->n >= 4 * GEMM_NR && s->k >= 64 && s->ldb * (int64_t)sizeof(real) % 4096 == 0);
     p->first = p->pack_a ? (size_t)((GEMM_MIN(p->rows, s->m) / GEMM_MR + 2) * GEMM_PA * (p->chunk + 2 * GEMM_APART)) : 0;
     p->second = (size_t)((p->pack_b ? p->group : GEMM_WIDE_NR) * p->chunk);
     p->by_n = s->n >= s->m;
