@@ -140,14 +140,24 @@ TEST(packed_operands) {
     check_d(pn_kernels_get(), make(165, 290, 520, 4));
 }
 
+/* Rows that would share cache sets: both operands are copied. */
 TEST(rows_a_power_of_two_apart) {
-    const pn_kernels *kernels = pn_kernels_get();
-    problem p = make(30, 300, 70, 0);
     state = 5;
-    p.s.lda = 2048;
-    check_f(kernels, p);
-    p.s.lda = 1024;
-    check_d(kernels, p);
+    for (int isa = 0; isa < PN_ISA_COUNT; isa++) {
+        const pn_kernels *kernels = pn_kernels_of((pn_isa)isa);
+        if (!kernels) continue;
+        for (unsigned ta = 0; ta < 2; ta++) {
+            problem p = make(30, 300, 70, ta | 12);
+            p.s.lda = 2048;
+            check_f(kernels, p);
+            check_d(kernels, p);
+        }
+        problem p = make(390, 130, 641, 4);
+        p.s.ldb = 1024;
+        check_f(kernels, p);
+        p.s.k = 70;
+        check_d(kernels, p);
+    }
 }
 
 /* Element (i, j) of a product has the same bits in a product of fewer rows and columns that goes the same way, and at any address. */
