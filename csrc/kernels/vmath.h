@@ -153,8 +153,8 @@ PN_INLINE V R_(pn_log1p_unit)(V x) {
 PN_INLINE V R_(times_sigmoid)(V scale, V x) {
     VI n;
     const V m = R_(exp_parts)(-V_max(EXP_MIN, x), V_of(0), &n);
-    const VI half = -n >> 1;
-    const V t1 = R_(power_of_2)(half), t2 = R_(power_of_2)(-n - half), t = t1 * t2, one = 1 + t; /* t may be subnormal */
+    const VI minus = (VI)(-(VU)n), half = minus >> 1;                                               /* n is any number where x is not finite */
+    const V t1 = R_(power_of_2)(half), t2 = R_(power_of_2)(minus - half), t = t1 * t2, one = 1 + t; /* t may be subnormal */
     return V_select(x > 40, scale, scale * t1 * t2 / (one + (m + (t - (one - 1)))));
 }
 PN_INLINE V R_(pn_sigmoid)(V x) { return R_(times_sigmoid)(V_of(1), x); }
