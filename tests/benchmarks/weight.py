@@ -36,8 +36,9 @@ THEIRS = (
     + """
 import torch
 net = torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
-optimizer, loss, x, y = torch.optim.Adam(net.parameters()), torch.nn.CrossEntropyLoss(), torch.from_numpy(x),
-torch.from_numpy(y) order = torch.randperm(60000) for i in range(0, 60000, 32):
+optimizer, loss = torch.optim.Adam(net.parameters()), torch.nn.CrossEntropyLoss()
+x, y, order = torch.from_numpy(x), torch.from_numpy(y), torch.randperm(60000)
+for i in range(0, 60000, 32):
     optimizer.zero_grad(); loss(net(x[order[i:i + 32]]), y[order[i:i + 32]]).backward(); optimizer.step()
 print(peak())
 """
