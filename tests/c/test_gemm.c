@@ -1,4 +1,4 @@
-/* The matrix product of every instruction set this machine has, against sums in long double: all four ways to store the operands, sizes around every
+/* The matrix product of every instruction set this machine has, against sums in twice the precision of double: all four ways to store the operands, sizes around every
  * tile, wide row strides, adding, bias and activation, and any cut into blocks. Errors are measured in units of sum |a| |b|. */
 #include "base/poll.h"
 #include "kernels/kernels.h"
@@ -10,6 +10,21 @@ static uint64_t draw(void) {
     return state >> 33;
 }
 static double unit(void) { return (double)draw() / (double)(1u << 30) - 1.0; }
+
+/* A sum in twice the precision of double (Ogita, Rump, Oishi 2005); long double would be no more than double on some machines. */
+typedef struct exact {
+    double sum, rest;
+} exact;
+static void add(exact *e, double x) {
+    const double sum = e->sum + x, part = sum - e->sum;
+    e->rest += (e->sum - (sum - part)) + (x - part);
+    e->sum = sum;
+}
+static void add_product_f(exact *e, float a, float b) { add(e, (double)a * b); } /* exact */
+static void add_product_d(exact *e, double a, double b) {
+    add(e, a * b);
+    e->rest += fma(a, b, -(a * b));
+}
 
 typedef struct problem {
     pn_gemm_shape s;
@@ -57,15 +72,16 @@ static problem make(int64_t m, int64_t n, int64_t k, unsigned bits) {
                 if (c[at] != before[at]) return -1;                                                                                                            \
                 continue;                                                                                                                                      \
             }                                                                                                                                                  \
-            long double sum = p->add ? before[at] : 0, size = fabsl(sum);                                                                                      \
+            exact sum = {p->add ? before[at] : 0, 0};                                                                                                          \
+            double size = fabs(sum.sum);                                                                                                                       \
             for (int64_t x = 0; x < s->k; x++) {                                                                                                               \
-                const long double term = (long double)a[s->ta ? x * s->lda + i : i * s->lda + x] * b[s->tb ? j * s->ldb + x : x * s->ldb + j];                 \
-                sum += term;                                                                                                                                   \
-                size += fabsl(term);                                                                                                                           \
+                const real ax = a[s->ta ? x * s->lda + i : i * s->lda + x], bx = b[s->tb ? j * s->ldb + x : x * s->ldb + j];                                   \
+                add_product##S(&sum, ax, bx);                                                                                                                  \
+                size += fabs((double)ax * (double)bx);                                                                                                         \
             }                                                                                                                                                  \
-            if (p->bias) sum += bias[j], size += fabs((double)bias[j]);                                                                                        \
-            if (p->relu && sum < 0) sum = 0;                                                                                                                   \
-            const double error = (double)(fabsl(c[at] - sum) / (size > 0 ? size : 1));                                                                         \
+            if (p->bias) add(&sum, bias[j]), size += fabs((double)bias[j]);                                                                                    \
+            if (p->relu && sum.sum < 0) sum = (exact){0, 0};                                                                                                   \
+            const double error = fabs((double)c[at] - sum.sum - sum.rest) / (size > 0 ? size : 1);                                                             \
             if (!(error <= worst)) worst = error; /* NaN is an error, too */                                                                                   \
         }                                                                                                                                                      \
         return worst;                                                                                                                                          \

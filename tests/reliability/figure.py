@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -55,6 +56,7 @@ def in_fork(work: Callable[[], str], seconds: float = 60) -> tuple[str, int]:
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
+        faulthandler.disable()  # a crash is counted by the parent; its traceback among pytest's dots would only mislead
         os.close(read)
         code = 0
         try:
