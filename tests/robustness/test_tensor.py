@@ -492,7 +492,7 @@ def small_things():
 
 @pytest.mark.parametrize("sticky", [False, True])
 @pytest.mark.parametrize("what", ["network", "small things"])
-def test_every_allocation_failed_in_turn(what, sticky):
+def test_every_allocation_failed_in_turn(what, sticky, request):
     rng = np.random.default_rng(0)
     w, b = (pn.tensor(rng.normal(size=s), requires_grad=True) for s in ((4, 3), (4,)))
     x, y = pn.tensor(rng.normal(size=(5, 3))), pn.tensor(rng.integers(0, 7, 5))
@@ -503,6 +503,8 @@ def test_every_allocation_failed_in_turn(what, sticky):
     for t in (w, b):
         t.grad = None
     before, failures, k = live(), 0, 0
+    gc.freeze()  # what the tests before have imported need not be searched for garbage a thousand times
+    request.addfinalizer(gc.unfreeze)
     while True:
         k += 1
         _core.set_random(1, 0)
