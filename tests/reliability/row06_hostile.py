@@ -9,6 +9,7 @@ limit on its memory: a crash is counted, and sizes that lie cannot take the mach
 from __future__ import annotations
 
 import json
+import operator
 import resource
 import signal
 import warnings
@@ -242,8 +243,11 @@ def network_calls() -> dict:
 
 
 def _many(n) -> bool:
-    """A billion epochs are legal too."""
-    return isinstance(n, (int, np.integer)) and n > 10
+    """A billion epochs are legal too, whoever says so."""
+    try:
+        return operator.index(n) > 10
+    except (TypeError, ValueError):
+        return False
 
 
 def _long_range(a, b) -> bool:
