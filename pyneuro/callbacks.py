@@ -102,10 +102,11 @@ class History(Callback):
         self.steps = 0
         self.stopped_by = None
 
-    def _append(self, epoch, names, values):
-        self.epoch.append(epoch)
-        for name, value in zip(names, values, strict=True):
-            self.history.setdefault(name, []).append(float(value))
+    def _extend(self, first, names, rows):
+        """Adds epochs from number `first` on, one row of values each."""
+        self.epoch.extend(range(first, first + len(rows)))
+        for i, name in enumerate(names if len(rows) else ()):
+            self.history.setdefault(name, []).extend([float(row[i]) for row in rows])
 
     def __getstate__(self):
         """State for pickle and deepcopy: without the network."""

@@ -170,10 +170,10 @@ class Stepper:
         raise FloatingPointError(f"step {self.step + 1} (epoch {self.epoch + 1}): {what}")
 
     def end_epoch(self):
-        """The means of the epoch, and a fresh start."""
-        means = [s / self.weight for s in self.sums]
-        self.epoch, self.position, self.weight, self.sums = self.epoch + 1, 0, 0.0, None
-        return means
+        """Writes the means of the epoch into the log; a fresh start."""
+        with uninterrupted():
+            self.log.append([s / self.weight for s in self.sums])
+            self.epoch, self.position, self.weight, self.sums = self.epoch + 1, 0, 0.0, None
 
 
 @contextlib.contextmanager
@@ -246,7 +246,7 @@ class EagerRunner(Stepper):
         self.log, done, deadline = [], 0, time.perf_counter() + seconds
         while True:
             if self.position >= self.last:
-                self.log.append(self.end_epoch())
+                self.end_epoch()
             if self.epoch >= epochs:
                 return "done"
             if (steps and done >= steps) or time.perf_counter() >= deadline:
@@ -255,7 +255,7 @@ class EagerRunner(Stepper):
             done += 1
             if end:
                 if self.position >= self.last:
-                    self.log.append(self.end_epoch())
+                    self.end_epoch()
                 return end
 
 
@@ -348,8 +348,8 @@ class StreamRunner(Stepper):
             self._ahead = self._next()  # one batch ahead, so that the end of an epoch is known with its last step
             if self._ahead is None:
                 self._iterator = None
-                self.log.append(self.end_epoch())
+                self.end_epoch()
         return "done"
 
 
-__all__ = ["Dynamic", "EagerRunner", "PlanRunner", "Rules", "StreamRunner"]
+__all__ = ["Dynamic", "EagerRunner", "PlanRunner", "Rules", "StreamRunner", "uninterrupted"]

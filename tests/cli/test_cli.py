@@ -6,7 +6,7 @@ import signal
 import statistics
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -216,17 +216,30 @@ def test_fetch_without_network_is_one_sentence(tmp_path):
     assert "mnist" in refused("fetch", "mnist", "--to", tmp_path / "data", **more)
 
 
+def interruptible():
+    """A shell that starts the tests in the background makes them ignore Ctrl-C, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows sends Ctrl-C to all programs of a console")
 def test_control_c_is_code_130():
+    """In the middle of a training: the progress bar has named an epoch."""
     with subprocess.Popen(
         [sys.executable, "-m", "pyneuro", "--epochs", "1000000"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=interruptible,
     ) as child:
-        child.stdout.readline()  # it runs
-        time.sleep(1)
+        patience = threading.Timer(300, child.kill)
+        patience.start()
+        seen = b""
+        while b"epoch " not in seen and (piece := os.read(child.stderr.fileno(), 4096)):
+            seen += piece
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=30)
+        _, err = child.communicate()
+        patience.cancel()
+    assert b"epoch " in seen
     assert child.returncode == 130
     assert b"Traceback" not in err
 
