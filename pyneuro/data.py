@@ -1,7 +1,7 @@
 """`pn.batches`: the mini-batches of `fit`, for hand-written loops."""
 
 from pyneuro import _core
-from pyneuro._fit import arrays
+from pyneuro._fit import arguments, arrays
 from pyneuro.nn import _check
 
 __all__ = ["batches"]
@@ -26,7 +26,9 @@ def batches(X, y=None, batch_size=32, *, seed=None, shuffle=True, drop_last=Fals
     rows = arrays.count_rows(parts)
     size = _check.size("batches", "batch_size", batch_size)
     first = _check.size("batches", "epoch", epoch, 0)
-    seed = int(_core.seed_child()) if seed is None else _check.size("batches", "seed", seed, 0)
+    seed = arguments.seed("batches", seed)
+    shuffle = arguments.flag("batches", "shuffle", shuffle)
+    drop_last = arguments.flag("batches", "drop_last", drop_last)
     real = dtype or ("float64" if x.array.dtype == "float64" else "float32")
     for p in parts:
         p.dtype = real if p.array.dtype.kind == "f" or p is x else "int64"

@@ -136,14 +136,18 @@ uint64_t pn_rng_below(uint64_t key, uint64_t hi, uint64_t i, uint64_t bound) {
     return multiply_high(w[i & 1], bound);
 }
 
-void pn_rng_shuffle(uint64_t key, uint64_t epoch, int64_t n, int64_t *idx) {
+#define SHUFFLE_PIECE 0xffff /* places between two looks at the poll, 2^k - 1: a millisecond when idx is far larger than the cache */
+
+bool pn_rng_shuffle(uint64_t key, uint64_t epoch, int64_t n, int64_t *idx, pn_poll *poll) {
     uint64_t w[2] = {0, 0}, block = UINT64_MAX;
     for (int64_t i = n - 1; i > 0; i--) { /* draw i of the stream decides the partner of place i, as pn_rng_below would */
+        if ((i & SHUFFLE_PIECE) == SHUFFLE_PIECE && pn_poll_now(poll)) return false;
         if ((uint64_t)i >> 1 != block) block64(key, epoch, block = (uint64_t)i >> 1, w);
         int64_t j = (int64_t)multiply_high(w[i & 1], (uint64_t)i + 1), t = idx[i];
         idx[i] = idx[j];
         idx[j] = t;
     }
+    return true;
 }
 
 /* ---- xoshiro256++ ---- */

@@ -52,6 +52,8 @@ static pn_status hooks_call(pn_hooks *h, pn_tensor **grad, pn_error *e) {
 
 PyObject *pn_py_hooks_dict(const pn_tensor *t) { return t->hooks ? ((py_hooks *)t->hooks)->dict : NULL; }
 
+bool pn_py_is_hooked(const pn_tensor *t) { return t->hooks && PyDict_Size(pn_py_hooks_dict(t)) > 0; }
+
 PyObject *pn_py_tensor_hooks(PyObject *self, PyObject *ignored) {
     (void)ignored;
     pn_tensor *t = ((pn_py_tensor *)self)->t;

@@ -308,7 +308,15 @@ static PyMethodDef methods[] = {
     {"load_state", load_state, METH_O, load_state_doc},
     {NULL, NULL, 0, NULL},
 };
+static PyObject *get_hooked(PyObject *self, void *ignored) {
+    (void)ignored;
+    bool found = false;
+    for (int i = 0; i < O(self)->n_segments; i++) found |= pn_py_is_hooked(O(self)->segments[i].param);
+    return PyBool_FromLong(found);
+}
+
 static PyGetSetDef attributes[] = {
+    {"hooked", get_hooked, NULL, "Whether a parameter has gradient hooks, which no plan can call.", NULL},
     {"steps", get_steps, set_steps, "Updates done: of the optimiser, then of each parameter.", NULL},
     {"params", get_params, NULL, "The parameters, in order.", NULL},
     {"rule", get_rule, NULL, "Name of the update rule.", NULL},

@@ -60,7 +60,10 @@ static PyObject *recorder_enter(PyObject *self, PyObject *ignored) {
     pn_py_recorder *r = (pn_py_recorder *)self;
     pn_context *ctx = pn_py_context();
     if (ctx->recording || !r->recording) {
-        PyErr_SetString(PyExc_RuntimeError, ctx->recording ? "a recording is open already" : "this recording is closed");
+        PyErr_SetString(PyExc_RuntimeError, ctx->recording
+                                                ? "fit, predict and evaluate cannot be called inside the forward, loss or pn.Function of a network that is "
+                                                  "being recorded: call them before or after"
+                                                : "this recording is closed");
         return NULL;
     }
     ctx->recording = r->recording;
@@ -165,9 +168,9 @@ static pn_tensor **tensors_of(PyObject *sequence, int *n) {
 /* Hooks want to see gradients one by one, in Python: no plan can serve them. */
 static bool has_hooks(const pn_recording *r, const pn_plan_spec *spec) {
     for (int i = 0; i < spec->n_segments; i++)
-        if (spec->segments[i].param->hooks) return true;
+        if (pn_py_is_hooked(spec->segments[i].param)) return true;
     for (int64_t i = 0; spec->training && i < r->n * PN_MAX_OUT; i++)
-        if (r->outs[i] && (r->outs[i]->hooks || r->outs[i]->retain_grad)) return true;
+        if (r->outs[i] && (pn_py_is_hooked(r->outs[i]) || r->outs[i]->retain_grad)) return true;
     return false;
 }
 

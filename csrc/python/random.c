@@ -134,9 +134,15 @@ static PyObject *permutation(PyObject *module, PyObject *const *args, Py_ssize_t
     PyObject *order = pn_py_array_new(&shape);
     if (!order) return NULL;
     int64_t *idx = PyArray_DATA((PyArrayObject *)order);
+    pn_poll poll;
+    pn_poll_init(&poll, pn_py_ask, NULL);
+    void *token = pn_py_release();
     for (int64_t i = 0; i < shape.dim[0]; i++) idx[i] = i;
-    pn_rng_shuffle(pn_hash64(seed, PN_STREAM_SHUFFLE), epoch, shape.dim[0], idx);
-    return order;
+    const bool done = pn_rng_shuffle(pn_hash64(seed, PN_STREAM_SHUFFLE), epoch, shape.dim[0], idx, &poll);
+    pn_py_acquire(token);
+    if (done) return order;
+    Py_DECREF(order);
+    return NULL; /* the interrupt is set as exception */
 }
 
 #define FN(f) ((PyCFunction)(void (*)(void))(f))

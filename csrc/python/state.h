@@ -92,6 +92,7 @@ int pn_py_add_tensor(PyObject *module);     /* tensor.c */
 int pn_py_add_ops(PyObject *module);        /* opcall.c */
 int pn_py_add_plan_types(PyObject *module); /* plan_py.c: Recorder, Plan, Optimizer, Trainer */
 
+bool pn_py_is_hooked(const pn_tensor *t); /* hooks.c: has gradient hooks; an empty dict of them does not count */
 /* One Tensor, or a tuple of n; takes over the references. */
 PyObject *pn_py_results(pn_tensor **out, int n);
 /* Applies op to borrowed tensors; the one output as a Tensor. attrs NULL: none or all defaults are not read. */

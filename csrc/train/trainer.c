@@ -96,10 +96,12 @@ const double *pn_trainer_log(const pn_trainer *t, int64_t *n) {
 
 /* ---- deciding: member 0 ---- */
 
-static void make_order(pn_trainer *t) {
+static bool make_order(pn_trainer *t, pn_poll *poll) {
+    t->order_epoch = -1;
     for (int64_t i = 0; i < t->spec.rows; i++) t->order[i] = i;
-    pn_rng_shuffle(pn_hash64(t->spec.seed, PN_STREAM_SHUFFLE), (uint64_t)t->progress.epoch, t->spec.rows, t->order);
+    if (!pn_rng_shuffle(pn_hash64(t->spec.seed, PN_STREAM_SHUFFLE), (uint64_t)t->progress.epoch, t->spec.rows, t->order, poll)) return false;
     t->order_epoch = t->progress.epoch;
+    return true;
 }
 
 static int64_t rows_of_epoch(const pn_trainer *t) { return t->spec.tail ? t->spec.rows : t->spec.rows / t->spec.batch * t->spec.batch; }
@@ -143,7 +145,10 @@ static void decide(pn_trainer *t, pn_poll *poll) {
         t->end = PN_RUN_TIME;
         return;
     }
-    if (s->shuffle && t->order_epoch != p->epoch) make_order(t);
+    if (s->shuffle && t->order_epoch != p->epoch && !make_order(t, poll)) {
+        t->status = PN_E_INTERRUPTED;
+        return;
+    }
     const int64_t left = s->rows - p->position;
     t->n = left < s->batch ? left : s->batch;
     t->plan = left < s->batch ? s->tail : s->plan;

@@ -81,6 +81,19 @@ def part(name, value):
     return Part(name, array)
 
 
+def weights(name, value):
+    """Sample weights as a Part. ValueError naming the row of a number that is negative or not finite."""
+    p = part(name, value)
+    p.dtype = "float64"
+    check_finite(p)
+    negative = (p.array < 0).reshape(len(p.array), -1)
+    if negative.any():
+        row = int(negative.any(axis=1).argmax())
+        found = float(p.array[row].reshape(-1)[int(negative[row].argmax())])
+        raise ValueError(f"{name} is {found:g} in row {row}, expected numbers of at least 0")
+    return p
+
+
 def count_rows(parts):
     """The common number of rows. ValueError when there are none, or when parts differ."""
     first = parts[0]

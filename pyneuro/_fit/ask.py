@@ -42,6 +42,11 @@ class Evaluator:
         if self.runner is None or (plan is not None and not plan.valid):
             self.runner, self.epoch = self._make(), 0
 
+    def forget_plans(self):
+        """The network has changed: the plans are made again."""
+        self.runner = None
+        self.program.forget_outputs()
+
     @property
     def names(self):
         """Names of the losses and metrics; known once prepared."""
@@ -62,7 +67,7 @@ def evaluate(net, X, y, batch_size, loss, metrics, sample_weight, loss_weights):
         items = programs.loss_items("cross_entropy" if loss is None else loss, loss_weights)
     if metrics is not None:
         found = programs.metric_list(metrics)
-    weight = arrays.part("sample_weight", sample_weight) if sample_weight is not None else None
+    weight = arrays.weights("sample_weight", sample_weight) if sample_weight is not None else None
     batch = BATCH if batch_size is None else _check.size("evaluate", "batch_size", batch_size)
     x, targets = arrays.tree("X", X), arrays.tree("y", y) if y is not None else None
     return Evaluator(net, x, targets, weight, items, found, batch).run()

@@ -2,19 +2,18 @@
 
 import contextlib
 import math
-import os
 import sys
 import warnings
 
 from pyneuro import _core, optim
 from pyneuro import checkpoint as checkpoints
 from pyneuro import stop as stop_rules
-from pyneuro._fit import arrays
+from pyneuro._fit import arguments, arrays
 from pyneuro._fit import program as programs
 from pyneuro._fit.ask import Evaluator
 from pyneuro._fit.plans import Dynamic, fingerprint, look_of
-from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules, StreamRunner
-from pyneuro.callbacks import Callback, History, Monitor, check_folder, defines
+from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules, StreamRunner, uninterrupted
+from pyneuro.callbacks import Callback, History, Monitor, defines
 from pyneuro.nn import _check
 
 SLICE = 0.05  # seconds between two looks at the progress bar
@@ -47,7 +46,8 @@ def fit(net, X, y=None, **given):
     try:
         if net.__dict__.setdefault("_fitting", here) is not here:  # in one step, so that one of two threads gets in
             raise RuntimeError(
-                "fit is already running on this network: a callback or another thread cannot start a second one"
+                "fit is already running on this network: a callback, a pn.Function or another thread cannot start a "
+                "second one"
             )
         other = given.pop("other")
         for name in other:
@@ -77,16 +77,18 @@ class Fit:
         self.epochs = min(_check.size("fit", "epochs", epochs, 0), MOST)
         self.optimizer = optim.get(optimizer)
         self.batch = self._batch_size(batch_size)
-        self.shuffle, self.drop_last, self.verbose = bool(shuffle), bool(drop_last), verbose
+        self.shuffle = arguments.flag("fit", "shuffle", shuffle)
+        self.drop_last = arguments.flag("fit", "drop_last", drop_last)
+        self.verbose = arguments.verbosity(verbose)
         self.items = programs.loss_items(loss, loss_weights)
         self.metrics = programs.metric_list(metrics)
         self.mode = None if mode is None else _check.choice("fit", "mode", mode, ("plan", "eager"))
         self.rules, self.stops = self._stop_rules(stop, clip_norm)
         self.callbacks = self._callbacks(callbacks)
-        self.path, self.resume = _path(checkpoint), bool(resume)
+        self.path, self.resume = arguments.path(checkpoint), arguments.flag("fit", "resume", resume)
         if self.resume and checkpoint is None:
             raise ValueError("fit: resume=True needs checkpoint=PATH, from which it goes on")
-        self.seed = _seed(seed)
+        self.seed = arguments.seed("fit", seed)
         self.saved = checkpoints.read(checkpoint) if self.resume else None
         if self.saved:
             self._take_seed(seed)
@@ -106,6 +108,7 @@ class Fit:
         self.runner = self.evaluator = None
         self.done = None  # epochs completed; None before the first step
         self.between_epochs = None  # equal to done except while the end of an epoch is being dealt with
+        self.by_epoch = True  # something is to be done in Python after each epoch
         self.look = None  # of the network when its plans were made
 
     # ---- arguments ----
@@ -176,7 +179,7 @@ class Fit:
     def _take_arrays(self, X, y, validation_data, split, class_weight, sample_weight):
         x = arrays.tree("X", X)
         targets = arrays.tree("y", y) if y is not None else None
-        weight = arrays.part("sample_weight", sample_weight) if sample_weight is not None else None
+        weight = arrays.weights("sample_weight", sample_weight) if sample_weight is not None else None
         rows = arrays.count_rows([*x.parts, *(targets.parts if targets else []), *([weight] if weight else [])])
         if class_weight is not None:
             factors = programs.class_weights(targets, class_weight)
@@ -253,7 +256,7 @@ class Fit:
                 raise ValueError(f"a batch of X must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
             x = arrays.tree("x of a batch", parts[0])
             y = arrays.tree("y of a batch", parts[1]) if len(parts) > 1 and parts[1] is not None else None
-            weight = arrays.part("sample_weight of a batch", parts[2]) if len(parts) > 2 else None
+            weight = arrays.weights("sample_weight of a batch", parts[2]) if len(parts) > 2 else None
             rows = arrays.count_rows([*x.parts, *(y.parts if y else []), *([weight] if weight else [])])
             return programs.Program(self.net, x, y, weight, self.items, self.metrics), rows
 
@@ -274,13 +277,11 @@ class Fit:
             self._prepare()
             with self._bar() as bar:
                 self._epochs(bar)
-        except KeyboardInterrupt:
-            history.stopped_by = "KeyboardInterrupt"
-            if self._is_consistent():
-                self._save()
-            raise
         except BaseException as error:
             history.stopped_by = type(error).__name__
+            if isinstance(error, KeyboardInterrupt) and self._is_consistent():
+                self._save()
+            self._catch_up()
             raise
         finally:
             if self.done is not None:
@@ -293,7 +294,8 @@ class Fit:
         """Everything before the first step: plans, callbacks, and where an earlier training stood."""
         net, history = self.net, self.history
         self.runner = self._make_runner()
-        self.look = look_of(net)
+        self.parameters = list(net.parameters())  # as long as fit runs, so that their ids are theirs
+        self.look = self._look()
         history.mode = self.runner.mode
         if self.validation is not None:
             self.evaluator = Evaluator(net, *self._validation_parts(), self.items, self.metrics)
@@ -340,7 +342,7 @@ class Fit:
         x = x if isinstance(x, arrays.Tree) else arrays.tree("X of validation_data", x)
         y = y if isinstance(y, arrays.Tree) or y is None else arrays.tree("y of validation_data", y)
         if weight is not None and not isinstance(weight, arrays.Part):
-            weight = arrays.part("sample_weight of validation_data", weight)
+            weight = arrays.weights("sample_weight of validation_data", weight)
         return x, y, weight
 
     def _count(self):
@@ -359,7 +361,7 @@ class Fit:
         batch_hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
         by_batch = any(defines(c, *batch_hooks) for c in self.callbacks)
         hooks = any(defines(c, "on_epoch_begin", "on_epoch_end") for c in self.callbacks)
-        by_epoch = bool(by_batch or hooks or self.evaluator or self.path or self.verbose == 2)
+        self.by_epoch = by_epoch = bool(by_batch or hooks or self.evaluator or self.path or self.verbose == 2)
         seconds = SLICE if bar or self.path else math.inf
         self.begun = -1
         while self.done < self.epochs and not self.net.stop_training:
@@ -377,20 +379,38 @@ class Fit:
             self.history.stopped_by = reason if isinstance(reason, str) else self._stopper()
 
     def _renew(self):
-        """A callback may have frozen a layer or changed a rate: then the plans are made again, and training goes on."""
-        if not self.callbacks or self.runner.mode != "plan":
+        """A callback may have changed the network, a rate or the optimiser: then the plans are made again, and training
+        goes on."""
+        if not self.callbacks:
             return
-        now, before = look_of(self.net), self.look
+        now, before = self._look(), self.look
         self.look = now
         if before is None or now == before:
             return
+        self._check_added()
         if self.evaluator:
-            self.evaluator.runner = None
+            self.evaluator.forget_plans()
         if self.stream:
             self.runner.forget_plans()
-            return
-        progress, self.runner = self.runner.progress, self._make_runner()
-        self.runner.progress = progress
+        elif self.runner.mode == "plan":
+            self.program.forget_outputs()
+            progress, self.runner = self.runner.progress, self._make_runner()
+            self.runner.progress = progress
+
+    def _look(self):
+        """What a callback could change about the operations and the update."""
+        core = self.optimizer._sync()
+        return look_of(self.net), core, core.hooked
+
+    def _check_added(self):
+        """Parameters that a callback has added or exchanged, and that nobody would train, are a mistake."""
+        known = {id(p) for p in (*self.parameters, *self.optimizer._parameters())}
+        for name, p in self.net.named_parameters():
+            if p.requires_grad and id(p) not in known:
+                raise ValueError(
+                    f"fit: a callback added parameter {name} of shape {tuple(p.shape)}, which the optimizer does not "
+                    "have: give it to optimizer.add_param_group too, or change the network before fit"
+                )
 
     def _stopper(self):
         early = next((c for c in self.callbacks if getattr(c, "stopped_epoch", 0)), None)
@@ -400,13 +420,7 @@ class Fit:
         """Runs until `until` epochs are completed or the slice is over; writes the completed ones into the history."""
         runner = self.runner
         if not by_batch:
-            try:
-                end = runner.run(until, seconds)
-            except BaseException:
-                for means in runner.log:  # completed before it broke off
-                    self.history._append(self.done, runner.names, means)
-                    self.done += 1
-                raise
+            end = runner.run(until, seconds)
         else:
             number = self._batches_done()
             for hook in ("on_train_batch_begin", "on_batch_begin"):
@@ -417,9 +431,30 @@ class Fit:
             )
             for hook in ("on_train_batch_end", "on_batch_end"):
                 self._call(hook, number, logs)
-        for means in runner.log:
-            self._end_epoch(means)
+        if self.by_epoch:
+            for means in runner.log:
+                self._end_epoch(means)
+        else:
+            self._catch_up()
         return end
+
+    def _catch_up(self):
+        """Writes epochs that the runner has completed into the history, also when an error or Ctrl-C came in between.
+
+        Not with validation: an epoch that was not validated has no values to show.
+        """
+        if self.done is None or self.evaluator:
+            return
+        with uninterrupted():
+            missing = self.runner.progress["epoch"] - self.done
+            log = self.runner.log
+            self._note(self.runner.names, log[max(len(log) - missing, 0) :])
+
+    def _note(self, names, rows):
+        """Adds completed epochs to the history: one row of means for each."""
+        self.history._extend(self.done, names, rows)
+        self.done += len(rows)
+        self.between_epochs = self.done if not self.by_epoch else self.between_epochs
 
     def _batches_done(self):
         position = self.runner.progress["position"]
@@ -439,8 +474,8 @@ class Fit:
             names += [f"val_{name}" for name in found]
             values += found.values()
             self._call("on_test_end", {f"val_{name}": v for name, v in found.items()})
-        self.history._append(self.done, names, values)
-        self.done += 1
+        with uninterrupted():
+            self._note(names, [values])
         self._count()
         logs = dict(zip(names, values, strict=True))
         self._call("on_epoch_end", self.done - 1, logs)
@@ -494,28 +529,10 @@ class Fit:
         bar.set_postfix({name: f"{v:.4f}" for name, v in last.items()}, refresh=False)
 
 
-def _path(checkpoint):
-    """Where checkpoints go. A wrong path is found before the training, not after its first epoch."""
-    if checkpoint is None:
-        return None
-    try:
-        path = os.fspath(checkpoint)
-    except TypeError:
-        raise TypeError(f"fit: checkpoint must be a path, got {checkpoint!r:.80}") from None
-    check_folder("fit: checkpoint", path)
-    return path
-
-
 def _is_finite(array):
     if array.dtype.kind != "f" or not array.size:
         return True
     return _core.check_finite(array.reshape(-1), str(array.dtype))[1] is None
-
-
-def _seed(seed):
-    if seed is None:
-        return int(_core.seed_child())
-    return _check.size("fit", "seed", seed, 0) % (1 << 64)
 
 
 def _outside():

@@ -252,6 +252,10 @@ class Program:
         self.names = first.names
         self._inputs_ready = self._targets_ready = True
 
+    def forget_outputs(self):
+        """The network has changed: targets are compared with its outputs again."""
+        self._targets_ready = False
+
     def run(self, index, make):
         """Runs the network, losses and metrics on rows `index`; `make` turns an array into a Tensor.
 
@@ -439,6 +443,14 @@ def _prepare_classes(p, output, item, real):
         )
 
 
+def _weight(names, k, value):
+    """The weight of class k: a finite number of at least 0."""
+    weight = _check.number(names, f"weight of class {k}", value, 0)
+    if weight == np.inf:
+        raise ValueError(f"{names}: weight of class {k} must be finite, got inf")
+    return weight
+
+
 def class_weights(y, class_weight, names="class_weight"):
     """One weight a row from a dict class -> weight (classes not in it weigh 1) or a sequence by class number."""
     p = y.parts[0] if y is not None and len(y.parts) == 1 else None
@@ -453,7 +465,7 @@ def class_weights(y, class_weight, names="class_weight"):
     labels = labels[:, 0].astype(np.int64)
     try:
         pairs = class_weight.items() if hasattr(class_weight, "items") else enumerate(class_weight)
-        given = {operator.index(k): _check.number(names, f"weight of class {k}", v) for k, v in pairs}
+        given = {operator.index(k): _weight(names, k, v) for k, v in pairs}
     except TypeError:
         raise TypeError(
             f"{names} must be a dict of class number -> weight or a list of weights, got {class_weight!r:.80}"

@@ -1,5 +1,6 @@
 """What all optimisers share: parameters, groups, state, and the C object that does the work."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -36,11 +37,7 @@ class Optimizer:
 
     def __init__(self, params, options, other=None):
         options = dict(options)
-        for name in list(other or {}):
-            if name not in self._spellings:
-                continue
-            if other[name] is not None:
-                self._take_spelling(options, self._spellings[name], name, other.pop(name))
+        self._take_spellings(options, other or {}, self._defaults)
         for name in other or {}:
             if name in FOREIGN:
                 raise TypeError(f"{type(self).__name__}: {FOREIGN[name]}")
@@ -76,6 +73,8 @@ class Optimizer:
         for key in ("lr", "weight_decay", "eps", "momentum", "lr_decay", "initial_accumulator_value"):
             if key in options:
                 options[key] = _check.number(name, key, options[key], 0)
+                if options[key] == math.inf:
+                    raise ValueError(f"{name}: {key} must be finite, got inf")
         for key in ("alpha",):
             if key in options:
                 options[key] = _check.number(name, key, options[key], 0, 1)
@@ -95,15 +94,22 @@ class Optimizer:
     def _fallbacks(self, options):
         return {key: self._defaults[key] if value is None else value for key, value in options.items()}
 
-    def _take_spelling(self, options, key, name, value):
-        if key in ("beta1", "beta2"):
-            betas = list(options.get("betas") or self._defaults["betas"])
-            betas[key == "beta2"] = value
-            options["betas"] = tuple(betas)
-            return
-        if options.get(key) is not None:
-            raise TypeError(f"{type(self).__name__}: {key} and {name} are two spellings of one argument, give one")
-        options[key] = value
+    def _take_spellings(self, options, other, fallbacks):
+        """Moves what is given under other libraries' names from `other` into `options`."""
+        given = {key for key, value in options.items() if value is not None}
+        for name in [name for name in other if name in self._spellings]:
+            value, spelling = other.pop(name), self._spellings[name]
+            key = "betas" if spelling in ("beta1", "beta2") else spelling
+            if value is None:
+                continue
+            if key in given or (key == spelling and options.get(key) is not None):
+                raise TypeError(f"{type(self).__name__}: {key} and {name} are two spellings of one argument, give one")
+            if key == spelling:
+                options[key] = value
+            else:
+                betas = list(options.get(key) or fallbacks[key])
+                betas[spelling == "beta2"] = value
+                options[key] = tuple(betas)
 
     # ---- parameters ----
 
@@ -122,7 +128,7 @@ class Optimizer:
         self.param_groups, before = [], self.param_groups
         try:
             for group in groups:
-                self.add_param_group({**options, **group})
+                self._add_group(group, options)
         except BaseException:
             self.param_groups = before
             raise
@@ -133,6 +139,9 @@ class Optimizer:
 
         Raises TypeError for things that are no leaf tensors, ValueError for parameters that are there already.
         """
+        self._add_group(param_group, self.defaults)
+
+    def _add_group(self, param_group, fallbacks):
         name = type(self).__name__
         group = dict(param_group)
         if "params" not in group:
@@ -141,11 +150,10 @@ class Optimizer:
         given = [given] if isinstance(given, Tensor) else list(given)
         group["params"] = [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in given]
         options = {key: group.pop(key) for key in list(group) if key in self.defaults}
-        for key in [k for k in group if k in self._spellings]:
-            self._take_spelling(options, self._spellings[key], key, group.pop(key))
+        self._take_spellings(options, group, fallbacks)
         extra = {key: value for key, value in group.items() if key not in ("params", "initial_lr", "name")}
         _check.refuse(name, extra, tuple(self.defaults))
-        options = {**self.defaults, **options}
+        options = {**fallbacks, **options}
         self._check_options(options)
         seen = {id(p) for g in self.param_groups for p in g["params"]}
         for p in group["params"]:
@@ -167,9 +175,10 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value):
-        value = _check.number(type(self).__name__, "lr", value, 0)
+        option = {"lr": value}
+        self._check_options(option)
         for group in self.param_groups:
-            group["lr"] = value
+            group.update(option)
 
     learning_rate = lr
 
@@ -184,12 +193,14 @@ class Optimizer:
         if not params:
             raise RuntimeError(f"{type(self).__name__} has no parameters: {type(self).__name__}(net.parameters(), ...)")
         rule, core = self._rule(), self._core
-        key = (rule, params[0].dtype, [len(g["params"]) for g in self.param_groups])
-        if core is None or key != self._key:
-            core = self._build(rule, params)
-            self._key = key
+        key = (rule, params[0].dtype, [len(g["params"]) for g in self.param_groups], list(map(id, params)))
+        is_new = core is None or key != self._key
         hypers = [self._hyper(group) for group in self.param_groups]
-        if hypers != self._pushed:
+        if is_new or hypers != self._pushed:
+            for group in self.param_groups:  # somebody may have written into it
+                self._check_options(dict(group))
+            if is_new:
+                core, self._key = self._build(rule, params), key
             for i, hyper in enumerate(hypers):
                 core.set_hyper(i, hyper)
             self._pushed = hypers

@@ -1,7 +1,10 @@
 """Ctrl-C: a real SIGINT at random moments of every long call. KeyboardInterrupt comes within 50 ms as a rule and 100 ms
 at most, a training stays as of its last completed step, and everything goes on afterwards.
 
-How soon is a promise, so it is measured here; on a machine that is busy with other things a second time.
+How soon is a promise, so it is measured here. A machine that is busy with other things lets a process wait for a core,
+which is not our time. So at every moment the promise is kept by the time that passes or by the time for which the
+process has a core, whichever is less; and in the better half of the moments by the time that passes, since a call that
+merely slept would need no core.
 """
 
 import os
@@ -15,10 +18,12 @@ import numpy as np
 import pytest
 
 import pyneuro as pn
-from pyneuro import nn, optim
+from pyneuro import _core, nn, optim
+from pyneuro._fit.runners import PlanRunner
 
 MOMENTS = 20
 USUAL, MOST = 0.05, 0.1  # seconds
+PATIENCE = 300  # seconds until a test gives up what should have happened long ago
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +34,22 @@ def python_handles_signals():
     signal.signal(signal.SIGINT, before)
 
 
+def clocks():
+    """Now, and the time for which this process has had a core."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
 def interrupted(call, delay, begun=None):
-    """Seconds from the signal to the exception; `call` must not end by itself. begun: an event to wait for first."""
+    """Seconds from the signal to the exception: those passed, and those that this process had a core (or several: their
+    sum). `call` must not end by itself. begun: an event to wait for first.
+    """
     sent = []
 
     def send():
-        assert begun is None or begun.wait(30)
+        if begun is not None:
+            begun.wait(PATIENCE)
         time.sleep(delay)
-        sent.append(time.perf_counter())
+        sent.append(clocks())
         os.kill(os.getpid(), signal.SIGINT)
 
     sender = threading.Thread(target=send)
@@ -44,7 +57,7 @@ def interrupted(call, delay, begun=None):
         sender.start()
         call()
     except KeyboardInterrupt:
-        caught = time.perf_counter()
+        caught = clocks()
         sender.join()
         return caught - sent[0]
     raise AssertionError("the call ended before the signal")
@@ -74,9 +87,11 @@ def check_latency(call, after=lambda: None, moments=MOMENTS, longest=0.15):
         for _ in range(moments):
             found.append(interrupted(call, rng.uniform(0.005, longest)))
             after()
-        text = f"median {np.median(found) * 1e3:.1f} ms, worst {max(found) * 1e3:.1f} ms of {moments}"
+        passed, own = np.array(found)[:, 0], np.min(found, axis=1)
+        better = np.sort(passed)[: (moments + 1) // 2]
+        text = " and ".join(f"{np.median(t) * 1e3:.1f} ms, at most {max(t) * 1e3:.1f} ms" for t in (own, better))
         print(text)
-        if np.median(found) < USUAL and max(found) < MOST:
+        if np.median(own) < USUAL and max(own) < MOST and max(better) < MOST:
             return
         assert attempt == 1, text
 
@@ -186,6 +201,21 @@ def test_data_are_looked_through():
     check_latency(lambda: net.fit(x, y, epochs=10**6, batch_size=len(x), verbose=0), moments=6, longest=0.3)
 
 
+@pytest.mark.parametrize("name", ["permutation", "fit"])
+def test_shuffling_ten_million_rows(name):
+    """The order of an epoch is drawn in parts: one by itself, as `batches` does it, and that of each epoch of a fit."""
+    rows = 10**7
+    x = np.zeros((rows if name == "fit" else 1, 1), np.float32)
+    net = nn.Sequential(nn.Linear(1, 1), seed=0)
+
+    def forever():
+        while name == "permutation":
+            _core.permutation(3 * rows, 0)
+        net.fit(x, x, loss="mse", batch_size=rows // 10, epochs=10**6, verbose=0)
+
+    check_latency(forever, moments=6, longest=0.6)
+
+
 @pytest.mark.parametrize("name", ["one product", "a chain of small ones", "backward", "elementwise"])
 def test_teaching_mode(name):
     """One large product is given up between its tiles; the graph behind an interrupted backward can be swept again."""
@@ -215,6 +245,23 @@ def test_teaching_mode(name):
         np.testing.assert_allclose(a.grad.numpy(), expected, atol=1e-2)
     else:
         np.testing.assert_allclose((small @ small).numpy(), small.numpy() @ small.numpy(), rtol=1e-4)
+
+
+def test_no_completed_epoch_is_missing_from_the_history(monkeypatch):
+    """Ctrl-C lands where the means of the epochs are fetched from the core: they are fetched again."""
+    x, y = networks.data(100)
+    net, calls, read = networks.dense(), [], PlanRunner.log.fget
+
+    def log(self):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return read(self)
+
+    monkeypatch.setattr(PlanRunner, "log", property(log))
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(x, y, batch_size=20, epochs=7, verbose=0)
+    assert net.history.epoch == list(range(7)) and len(net.history.history["loss"]) == 7
 
 
 def test_many_python_threads_beside():
