@@ -19,13 +19,13 @@ static bool needs_value(unsigned mask, int i) { return mask >> (i < 31 ? i : 31)
 static pn_status node_error(const pn_node *n, pn_error *e) { return pn_error_name(n->layer, n->user ? n->user->name : n->op->name, e); }
 
 /* The derivative needs more than the gradient of the output. */
-static bool reads_values(const pn_node *n) { return n->op->needs_in || n->op->needs_out || n->saved_bytes || n->user; }
+static bool reads_values(const pn_node *n) { return n->op->needs_in || pn_op_reads_out(n->op, n->attrs) || n->saved_bytes || n->user; }
 
 /* What a released node kept is complete. */
 static bool has_values(const pn_node *n) {
     if (n->user || (n->saved_bytes && !n->saved)) return false;
     for (int i = 0; i < n->n_out; i++) {
-        if (needs_value(n->op->needs_out, i) && !n->out_storage[i]) return false;
+        if (needs_value(pn_op_reads_out(n->op, n->attrs), i) && !n->out_storage[i]) return false;
     }
     return true;
 }

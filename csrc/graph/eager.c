@@ -180,6 +180,7 @@ static pn_node *make_node(frame *f, pn_error *e) {
 /* Ties outputs and node together. Cannot fail. */
 static void adopt(frame *f, pn_node *n) {
     static uint64_t sequence; /* under the GIL, as all of this file */
+    const unsigned reads_out = pn_op_reads_out(f->op, f->attrs);
     n->sequence = ++sequence;
     n->user = f->user;
     for (int i = 0; i < f->q.n_out; i++) {
@@ -190,7 +191,7 @@ static void adopt(frame *f, pn_node *n) {
         t->requires_grad = f->requires_grad && t->shape.dtype != PN_I64;
         if (f->depends) t->flags |= PN_T_DEPENDS;
         n->out_version[i] = t->storage->version;
-        if (n->requires_grad && (f->op->needs_out >> i & 1)) {
+        if (n->requires_grad && (reads_out >> i & 1)) {
             n->out_storage[i] = t->storage;
             pn_storage_ref(t->storage);
         }

@@ -24,6 +24,24 @@ BINARY(gt, V_keep(a > b, 1))
 BINARY(ge, V_keep(a >= b, 1))
 BINARY(pow_general, V_pow(a, b))
 #undef BINARY
+/* What is left of a after whole steps of b, with the sign of b. fmod is exact, in the library of every system. NaN where b is 0. */
+static inline real R_(left_over)(real a, real b) {
+    const real left = (real)__builtin_fmod(a, b);
+    return left != 0 && (left < 0) != (b < 0) ? left + b : left;
+}
+/* The number of those steps. Python and PyTorch count them so: 1 // 0.1 is 9, for 0.1 is a little above one tenth, though 1 / 0.1 rounds to 10. */
+static inline real R_(whole_steps)(real a, real b) {
+    if (b == 0) return a / b;
+    const real left = (real)__builtin_fmod(a, b), down = left != 0 && (left < 0) != (b < 0), steps = (a - left) / b - down; /* an integer, nearly */
+    const real whole = (real)__builtin_floor(steps);
+    return steps == 0 ? (real)__builtin_copysign(0, a / b) : whole + (steps - whole > (real)0.5);
+}
+static void R_(binary_remainder)(real *out, const real *a, int sa, const real *b, int sb, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = R_(left_over)(a[i * sa], b[i * sb]);
+}
+static void R_(binary_floor_divide)(real *out, const real *a, int sa, const real *b, int sb, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = R_(whole_steps)(a[i * sa], b[i * sb]);
+}
 /* A common exponent of 2 is one exact multiplication, as in PyTorch. */
 static void R_(binary_pow)(real *out, const real *a, int sa, const real *b, int sb, int64_t n) {
     if (n > 0 && !sb && *b == 2)

@@ -12,8 +12,8 @@
 static void R_(fill)(R_(pn_kernels) *t) {
 #define BINARY(name) [PN_BIN_##name] = R_(binary_##name)
     *t = (R_(pn_kernels)){
-        .binary = {BINARY(add), BINARY(sub), BINARY(mul), BINARY(div), BINARY(pow), BINARY(maximum), BINARY(minimum), BINARY(eq), BINARY(ne), BINARY(lt),
-                   BINARY(le), BINARY(gt), BINARY(ge)},
+        .binary = {BINARY(add), BINARY(sub), BINARY(mul), BINARY(div), BINARY(pow), BINARY(maximum), BINARY(minimum), BINARY(floor_divide), BINARY(remainder),
+                   BINARY(eq), BINARY(ne), BINARY(lt), BINARY(le), BINARY(gt), BINARY(ge)},
         .fill = R_(fill_value),
         .accumulate = R_(accumulate),
         .scale = R_(scale),

@@ -27,6 +27,8 @@ typedef enum pn_binary {
     PN_BIN_pow,
     PN_BIN_maximum,
     PN_BIN_minimum,
+    PN_BIN_floor_divide,
+    PN_BIN_remainder,
     PN_BIN_eq,
     PN_BIN_ne,
     PN_BIN_lt,

@@ -18,6 +18,8 @@
 #define V_normal_pdf(x) R_(pn_normal_pdf)(x)
 #define V_silu_derivative(x) R_(pn_silu_derivative)(x)
 #define V_gelu_tanh_derivative(x) R_(pn_gelu_tanh_derivative)(x)
+#define V_floor(x) R_(pn_floor)(x)
+#define V_round(x) R_(pn_round)(x)
 #define V_mark_zero(y, zero, wanted) R_(pn_mark_zero)(y, (VI)(zero), wanted)
 #define V_marked_zero(y) (V_bits(y) == V_SIGN)
 #define INFINITE C(__builtin_inf())
@@ -200,6 +202,15 @@ PN_INLINE V R_(pn_gelu)(V x) {
 }
 
 /* ---- longer expressions of activation.def ---- */
+/* From 2^52 on (2^23 for floats) all numbers are integers; below, adding that number rounds to one, halves to the even one. */
+PN_INLINE V R_(pn_round)(V x) {
+    const V whole = V_of(C(PN_DOUBLE ? 0x1p52 : 0x1p23)), size = V_abs(x);
+    return V_select(size < whole, V_copysign((size + whole) - whole, x), x);
+}
+PN_INLINE V R_(pn_floor)(V x) {
+    const V nearest = R_(pn_round)(x);
+    return nearest - V_keep(nearest > x, 1);
+}
 PN_INLINE V R_(pn_silu_derivative)(V x) {
     const V s = V_sigmoid(x);
     return s * (1 + x * (1 - s));

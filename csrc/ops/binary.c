@@ -1,4 +1,5 @@
-/* Elementwise functions of two tensors that are broadcast against each other: add, sub, mul, div, pow, maximum, minimum.
+/* Elementwise functions of two tensors that are broadcast against each other: add, sub, mul, div, pow, maximum, minimum,
+ * floor_divide, remainder.
  *
  * y = f(a, b), ga = gy df/da, gb = gy df/db, each summed over the dimensions on which its operand was repeated (in double, in the order of fold.h).
  * Shapes: a (*), b (*) broadcastable, y (*). Cost: one kernel call per run; equal shapes, or a scalar, are one run.
@@ -102,6 +103,19 @@ static void R_(minimum_factor)(real *t, const R_(pn_kernels) *k, int i, const re
 }
 static void R_(minimum_gradient)(const R_(piece) *p, int i) { R_(multiply)(p, i, R_(minimum_factor)); }
 
+/* b moves every whole step of it */
+static void R_(remainder_factor)(real *t, const R_(pn_kernels) *k, int i, const real *a, int sa, const real *b, int sb, int64_t n) {
+    (void)i;
+    k->binary[PN_BIN_floor_divide](t, a, sa, b, sb, n);
+    k->scale(t, t, -1, n, false);
+}
+static void R_(remainder_gradient)(const R_(piece) *p, int i) {
+    if (i == 0)
+        R_(add_gradient)(p, i);
+    else
+        R_(multiply)(p, i, R_(remainder_factor));
+}
+
 static void R_(forward)(const pn_call *c, pn_member *m, pn_binary op) {
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const real *a = c->in[0].data, *b = c->in[1].data;
@@ -183,7 +197,9 @@ BINARY(div, 0, 0)
 BINARY(pow, 0, 0)
 BINARY(maximum, 0, 0)
 BINARY(minimum, 0, 0)
+BINARY(remainder, 1, 0)
 #undef BINARY
+static void R_(floor_divide_forward)(const pn_call *c, pn_member *m) { R_(forward)(c, m, PN_BIN_floor_divide); }
 
 #else
 #include "ops/broadcast.h"
@@ -237,4 +253,16 @@ BINARY(div, "y = a / b", "ga = gy / b, gb = -gy a / b^2", 3, infer_product)
 BINARY(pow, "y = a^b", "ga = gy b a^(b - 1), gb = gy a^b ln a", 3, infer_pow)
 BINARY(maximum, "y = max(a, b)", "ga = gy [a > b], gb = gy [b > a], half of gy each where a = b", 3, infer_product)
 BINARY(minimum, "y = min(a, b)", "ga = gy [a < b], gb = gy [b < a], half of gy each where a = b", 3, infer_product)
+BINARY(remainder, "y = a - b floor(a / b)", "ga = gy, gb = -gy floor(a / b)", 3, infer_product)
+
+const pn_op pn_op_floor_divide = {
+    .name = "floor_divide",
+    .formula = "y = floor(a / b)",
+    .inputs = "a:r b:r",
+    .n_out = 1,
+    .infer = infer_product,
+    .fwd = {floor_divide_forward_f, floor_divide_forward_d},
+    .flags = PN_NO_GRAD | PN_IN_PLACE,
+    .file = "ops/binary.c",
+};
 #endif

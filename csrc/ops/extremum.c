@@ -12,14 +12,15 @@ static inline bool R_(beats)(real v, real best, bool least) { return IS_NAN(v) ?
 
 /* The best values of one group of outputs and, if index is not NULL, where they were met, counted along the folded dimensions. */
 static inline void R_(group)(pn_fold_walk *w, const real *x, bool least, real *best, int64_t *index) {
-    const int64_t width = w->width, run = w->f->along ? w->f->run : 0;
+    const int64_t width = w->width;
     for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
         const real *v = x + w->offset;
+        const int64_t run = w->f->along ? w->n : 0;
         if (w->number == 0) {
             for (int64_t j = 0; j < width; j++) best[j] = v[j], index[j] = 0;
         }
         for (int64_t j = 0; j < run; j++) {
-            if (R_(beats)(v[j], best[0], least)) best[0] = v[j], index[0] = w->number * run + j;
+            if (R_(beats)(v[j], best[0], least)) best[0] = v[j], index[0] = w->number + j;
         }
         for (int64_t j = 0; !run && j < width; j++) {
             if (R_(beats)(v[j], best[j], least)) best[j] = v[j], index[j] = w->number;
@@ -56,10 +57,10 @@ static inline void R_(give)(real *gx, real x, real y, real gy, real ties, bool a
 static void R_(share_runs)(pn_fold_walk *w, const real *x, real y, real gy, real *gx, bool add) {
     int64_t ties = 0;
     for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
-        for (int64_t j = 0; j < w->f->run; j++) ties += x[w->offset + j] == y;
+        for (int64_t j = 0; j < w->n; j++) ties += x[w->offset + j] == y;
     }
     for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
-        for (int64_t j = 0; j < w->f->run; j++) R_(give)(gx + w->offset + j, x[w->offset + j], y, gy, (real)ties, add);
+        for (int64_t j = 0; j < w->n; j++) R_(give)(gx + w->offset + j, x[w->offset + j], y, gy, (real)ties, add);
     }
 }
 

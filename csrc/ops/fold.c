@@ -19,10 +19,12 @@ static void R_(sum_all)(const pn_call *c, pn_member *m, int64_t n, real *y, cons
     R_(store)(y, total / divisor, add);
 }
 
-/* Short runs are not worth a call. */
-static inline double R_(sum_run)(const pn_call *c, const real *x, int64_t n) {
+/* Short runs are not worth a call, long ones are polled. */
+static inline double R_(sum_run)(const pn_call *c, pn_member *m, const real *x, int64_t n) {
     double total = 0;
-    if (n > 8) return R_(pn_call_kernels)(c)->sum(x, n);
+    if (n > 8 && n <= PN_PIECE) return R_(pn_call_kernels)(c)->sum(x, n);
+    for (; n > PN_PIECE && !pn_member_stopped(m); x += PN_PIECE, n -= PN_PIECE) total += R_(pn_call_kernels)(c)->sum(x, PN_PIECE);
+    if (n > 8) return total + R_(pn_call_kernels)(c)->sum(x, n < PN_PIECE ? n : PN_PIECE);
     for (int64_t i = 0; i < n; i++) total += x[i];
     return total;
 }
@@ -33,14 +35,14 @@ static void R_(sum_each_row)(const pn_call *c, pn_member *m, const pn_fold *f, r
     pn_member_share(m, f->out, f->run < PN_BLOCK ? PN_BLOCK / (f->run ? f->run : 1) : 1, &lo, &hi);
     for (int64_t o = lo; o < hi; o++) {
         if ((f->run > PN_BLOCK || o % 4096 == 4095) && pn_member_stopped(m)) return;
-        R_(store)(y + o, R_(sum_run)(c, x + o * f->run, f->run) / divisor, add);
+        R_(store)(y + o, R_(sum_run)(c, m, x + o * f->run, f->run) / divisor, add);
     }
 }
 
 /* One output: runs that lie apart. */
 static double R_(sum_runs)(const pn_call *c, pn_fold_walk *w, const real *x) {
     double total = 0;
-    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) total += R_(sum_run)(c, x + w->offset, w->f->run);
+    for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) total += R_(sum_run)(c, w->m, x + w->offset, w->n);
     return total;
 }
 
@@ -62,7 +64,8 @@ void R_(pn_fold_sum)(const pn_call *c, pn_member *m, const pn_fold *f, real *y, 
         R_(sum_each_row)(c, m, f, y, x, divisor, add);
         return;
     }
-    const bool columns = !f->along && f->n_folded == 1 && divisor == 1; /* the kernel rounds before one could divide */
+    /* The kernel rounds before one could divide, and it does not poll. */
+    const bool columns = !f->along && f->n_folded == 1 && divisor == 1 && f->count <= PN_PIECE / 8;
     for (pn_fold_walk w = pn_fold_open(f, m); pn_fold_next(&w);) {
         if (f->along)
             R_(store)(y + w.at, R_(sum_runs)(c, &w, x) / divisor, add);
@@ -140,7 +143,7 @@ pn_fold_walk pn_fold_open(const pn_fold *f, pn_member *m) {
 bool pn_fold_next(pn_fold_walk *w) {
     const pn_fold *f = w->f;
     if (++w->group >= w->end) return false;
-    if (f->count > PN_BLOCK && pn_member_stopped(w->m)) return false;
+    if ((f->count * group_width(f) > PN_BLOCK || w->group % 64 == 63) && pn_member_stopped(w->m)) return false;
     int64_t outer = w->group; /* position in the kept dimensions before the run */
     w->width = 1, w->base = 0, w->at = w->group;
     if (!f->along) {
@@ -157,16 +160,39 @@ bool pn_fold_next(pn_fold_walk *w) {
     return true;
 }
 
+/* Length of a step at `done` in the run. */
+static int64_t step_length(const pn_fold_walk *w) {
+    const int64_t left = w->f->run - w->done;
+    return !w->f->along ? w->width : left < PN_PIECE ? left : PN_PIECE;
+}
+
 bool pn_fold_first(pn_fold_walk *w) {
     for (int d = 0; d < w->f->n_folded; d++) w->index[d] = 0;
     w->offset = w->base;
-    w->number = 0;
+    w->number = w->done = 0;
+    w->n = step_length(w);
     return w->f->count > 0;
+}
+
+/* Counts on by what the step had of each output; true when it is time to look at the poll. */
+static bool count_on(pn_fold_walk *w) {
+    const int64_t before = w->number, often = w->f->along ? PN_PIECE : PN_PIECE / PN_FOLD_WIDTH; /* powers of 2 */
+    w->number += w->f->along ? w->n : 1;
+    return (before ^ w->number) & -often;
 }
 
 bool pn_fold_step(pn_fold_walk *w) {
     const pn_fold *f = w->f;
-    w->number++;
+    if (count_on(w) && pn_member_stopped(w->m)) return false;
+    w->done += w->n;
+    if (f->along && w->done < f->run) { /* the run goes on */
+        w->offset += w->n;
+        w->n = step_length(w);
+        return true;
+    }
+    w->offset -= f->along ? w->done - w->n : 0;
+    w->done = 0;
+    w->n = step_length(w);
     for (int d = f->n_folded - 1; d >= 0; d--) {
         w->offset += f->folded_step[d];
         if (++w->index[d] < f->folded[d]) return true;

@@ -25,7 +25,8 @@ void pn_fold_init(pn_fold *f, const pn_shape *x, unsigned folded);
 unsigned pn_fold_repeated(const pn_shape *from, const pn_shape *to);
 
 /* This member's groups of outputs: width of them from y[at] on; their elements start at x[base]. Each group is gathered in steps: a step lies at x[offset]
- * and is a run of f->run elements for one output (along), or one element for each of the `width` outputs.
+ * and has n elements: (a piece of) a run for one output (along), or one element for each of the `width` outputs. Between steps the walk looks at the
+ * poll; it ends early when the run should stop.
  *     for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);)
  *         for (bool more = pn_fold_first(&w); more; more = pn_fold_step(&w)) ...
  */
@@ -34,8 +35,9 @@ typedef struct pn_fold_walk {
     pn_member *m;
     int64_t group, end; /* groups of outputs: this one, behind my last one */
     int64_t at, width, base;
-    int64_t offset;             /* of the step */
-    int64_t number;             /* of the step, from 0 */
+    int64_t offset, n;          /* of the step */
+    int64_t number;             /* elements of each output that came before the step */
+    int64_t done;               /* elements of the run that came before the step (along) */
     int64_t index[PN_MAX_RANK]; /* of the step in the folded dimensions */
 } pn_fold_walk;
 pn_fold_walk pn_fold_open(const pn_fold *f, pn_member *m);

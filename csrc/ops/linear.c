@@ -259,6 +259,7 @@ const pn_op pn_op_linear = {
     .bwd = {backward_f, backward_d},
     .needs_in = 3,
     .needs_out = 1,
+    .flags = PN_FUSES,
     .file = "ops/linear.c",
 };
 #endif

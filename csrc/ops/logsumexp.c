@@ -13,22 +13,22 @@ static void R_(shifted_exp)(const R_(pn_kernels) *k, real *t, const real *x, con
 
 /* Largest of each output's elements, 0 where that is infinite. NaN need not be found: exp brings it into the sum. */
 static void R_(largest)(pn_fold_walk *w, const real *x, real *top) {
-    const int64_t length = w->f->along ? w->f->run : w->width, s = w->f->along ? 0 : 1;
+    const int64_t s = w->f->along ? 0 : 1;
     for (int64_t j = 0; j < w->width; j++) top[j] = -(real)INFINITY;
     for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
-        for (int64_t j = 0; j < length; j++) top[j * s] = x[w->offset + j] > top[j * s] ? x[w->offset + j] : top[j * s];
+        for (int64_t j = 0; j < w->n; j++) top[j * s] = x[w->offset + j] > top[j * s] ? x[w->offset + j] : top[j * s];
     }
     for (int64_t j = 0; j < w->width; j++) top[j] = isinf(top[j]) ? 0 : top[j];
 }
 
 static void R_(group)(const R_(pn_kernels) *k, pn_fold_walk *w, const real *x, real *y) {
-    const int64_t length = w->f->along ? w->f->run : w->width, s = w->f->along ? 0 : 1;
+    const int64_t s = w->f->along ? 0 : 1;
     real top[PN_FOLD_WIDTH], t[PN_FOLD_WIDTH];
     double total[PN_FOLD_WIDTH] = {0};
     R_(largest)(w, x, top);
     for (bool more = pn_fold_first(w); more; more = pn_fold_step(w)) {
-        for (int64_t at = 0; at < length; at += PN_FOLD_WIDTH) {
-            const int64_t n = length - at < PN_FOLD_WIDTH ? length - at : PN_FOLD_WIDTH;
+        for (int64_t at = 0; at < w->n; at += PN_FOLD_WIDTH) {
+            const int64_t n = w->n - at < PN_FOLD_WIDTH ? w->n - at : PN_FOLD_WIDTH;
             R_(shifted_exp)(k, t, x + w->offset + at, top, s, n);
             for (int64_t j = 0; j < n; j++) total[j * s] += t[j];
         }
@@ -44,7 +44,7 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
     real *y = c->out[0].data;
     pn_fold f;
     pn_fold_init(&f, &c->in[0].shape, pn_reduce_mask(&c->in[0].shape, &c->attrs[0]));
-    if (!f.along || f.n_folded > 0 || f.count == 0) {
+    if (!f.along || f.n_folded > 0 || f.count == 0 || f.run > PN_PIECE) {
         for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) R_(group)(k, &w, x, y + w.at);
         return;
     }
@@ -60,12 +60,11 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
 /* gx (= or +=) gy exp(x - y) on one step of a group, in chunks that fit the stack. */
 static void R_(step_backward)(const pn_call *c, const pn_fold_walk *w, const real *gy, real *gx) {
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
-    const int64_t length = w->f->along ? w->f->run : w->width;
     const int s = w->f->along ? 0 : 1;
     const real *x = c->in[0].data, *y = c->out[0].data;
     real t[PN_FOLD_WIDTH];
-    for (int64_t at = 0; at < length; at += PN_FOLD_WIDTH) {
-        const int64_t n = length - at < PN_FOLD_WIDTH ? length - at : PN_FOLD_WIDTH;
+    for (int64_t at = 0; at < w->n; at += PN_FOLD_WIDTH) {
+        const int64_t n = w->n - at < PN_FOLD_WIDTH ? w->n - at : PN_FOLD_WIDTH;
         R_(shifted_exp)(k, t, x + w->offset + at, y + w->at + at * s, s, n);
         k->binary[PN_BIN_mul](t, t, 1, gy + w->at + at * s, s, n);
         R_(pn_put)(c, gx + w->offset + at, t, n, c->gin_add[0]);

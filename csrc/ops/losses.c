@@ -1,4 +1,4 @@
-/* Elementwise losses l(y, t): mse, mae, huber, smooth_l1, bce, bce_with_logits, hinge, zero_one. One entry of the list below each.
+/* Elementwise losses l(y, t): mse, mae, huber, smooth_l1, bce, bce_with_logits, hinge, kl_div, zero_one. One entry of the list below each.
  *
  *   y, t: same shape (N, ...); result: mean (default) or sum over all elements, a scalar, or `none`: the shape of y.
  * Cost: one pass over both tensors. Sums run in double. Sources: lecture 001 (square, indicator, log-loss), 003 (logistic), PyTorch for names and
@@ -47,6 +47,7 @@ LOSS_EXPR(smooth_l1_target, ABS(d) < p ? -d / p : -SIGN(d))
 LOSS_EXPR(hinge_value, 1 - ti * yi < 0 ? 0 : 1 - ti * yi)
 LOSS_EXPR(hinge_slope, 1 - ti * yi < 0 ? 0 : -ti)
 LOSS_EXPR(hinge_target, 1 - ti * yi < 0 ? 0 : -yi)
+LOSS_EXPR(kl_div_slope, -ti)
 LOSS_EXPR(zero_one_value, yi != ti ? 1 : 0)
 
 /* out = (log u, not below -100): PyTorch's guard, so that a certain but wrong prediction costs 100 and not infinity. */
@@ -91,6 +92,29 @@ LOSS_FN(bce_with_logits_slope) {
 LOSS_FN(bce_with_logits_target) {
     (void)t, (void)a;
     for (int64_t i = 0; i < n; i++) out[i] = -y[i];
+}
+/* t (log t - y) with 0 log 0 = 0, y being a logarithm already. */
+LOSS_FN(kl_div_value) {
+    a->kernels->act_forward[PN_ACT_log](out, t, n, NULL);
+    for (int64_t i = 0; i < n; i++) out[i] = (t[i] == 0 ? 0 : t[i] * out[i]) - t[i] * y[i];
+}
+LOSS_FN(kl_div_target) {
+    a->kernels->act_forward[PN_ACT_log](out, t, n, NULL);
+    for (int64_t i = 0; i < n; i++) out[i] += 1 - y[i];
+}
+/* The same where t is a logarithm too: exp(t) (t - y). */
+LOSS_FN(log_kl_div_value) {
+    a->kernels->act_forward[PN_ACT_exp](out, t, n, NULL);
+    for (int64_t i = 0; i < n; i++) out[i] *= t[i] - y[i];
+}
+LOSS_FN(log_kl_div_slope) {
+    (void)y;
+    a->kernels->act_forward[PN_ACT_exp](out, t, n, NULL);
+    a->kernels->scale(out, out, -1, n, false);
+}
+LOSS_FN(log_kl_div_target) {
+    a->kernels->act_forward[PN_ACT_exp](out, t, n, NULL);
+    for (int64_t i = 0; i < n; i++) out[i] *= 1 + t[i] - y[i];
 }
 #undef LOSS_EXPR
 #undef LOSS_FN
@@ -162,6 +186,13 @@ static void R_(mse_bwd)(const pn_call *c, pn_member *m) {
     else
         R_(loss_backward)(c, m, R_(mse_slope), R_(mse_target));
 }
+static void R_(kl_div_fwd)(const pn_call *c, pn_member *m) { R_(loss_forward)(c, m, c->attrs[1].i ? R_(log_kl_div_value) : R_(kl_div_value)); }
+static void R_(kl_div_bwd)(const pn_call *c, pn_member *m) {
+    if (c->attrs[1].i)
+        R_(loss_backward)(c, m, R_(log_kl_div_slope), R_(log_kl_div_target));
+    else
+        R_(loss_backward)(c, m, R_(kl_div_slope), R_(kl_div_target));
+}
 static void R_(zero_one_fwd)(const pn_call *c, pn_member *m) { R_(loss_forward)(c, m, R_(zero_one_value)); }
 
 #else
@@ -209,6 +240,7 @@ static pn_status check_bce(const pn_call *c, pn_error *e) { return c->in[0].shap
 
 static const pn_field reduction_fields[] = {PN_REDUCTION_FIELD, {0}};
 static const pn_field mse_fields[] = {PN_REDUCTION_FIELD, {"half", PN_BOOL, NULL, "False"}, {0}};
+static const pn_field kl_div_fields[] = {PN_REDUCTION_FIELD, {"log_target", PN_BOOL, NULL, "False"}, {0}};
 static const pn_field huber_fields[] = {PN_REDUCTION_FIELD, {"delta", PN_FLOAT, NULL, "1.0"}, {0}};
 static const pn_field smooth_l1_fields[] = {PN_REDUCTION_FIELD, {"beta", PN_FLOAT, NULL, "1.0"}, {0}};
 
@@ -234,6 +266,7 @@ LOSS_OP(smooth_l1, smooth_l1_fields, check_positive, "mean of d^2 / (2 beta) whe
 LOSS_OP(bce, reduction_fields, check_bce, "-mean(t log y + (1 - t) log(1 - y)), logarithms not below -100", "gy = (y - t) / (y (1 - y) n)")
 LOSS_OP(bce_with_logits, reduction_fields, NULL, "mean(log(1 + exp(y)) - t y)", "gy = (sigmoid(y) - t) / n")
 LOSS_OP(hinge, reduction_fields, NULL, "mean max(0, 1 - t y), t = -1 or 1", "gy = -t / n where t y <= 1, else 0")
+LOSS_OP(kl_div, kl_div_fields, NULL, "mean t (log t - y), y a logarithm; log_target: exp(t) (t - y)", "gy = -t / n; log_target: -exp(t) / n")
 
 const pn_op pn_op_zero_one = {.name = "zero_one",
                               .formula = "mean [y != t]",

@@ -84,12 +84,13 @@ enum {
     PN_VIEW = 1,    /* output 0 is input 0 with another shape: same storage, no copy */
     PN_NO_GRAD = 2, /* has no derivative, and says so */
     PN_RANDOM = 4,
-    PN_IN_PLACE = 8,          /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
-    PN_ANY_LAYOUT = 16,       /* elementwise: works on blocked layouts as on plain ones */
-    PN_TRAIN_ONLY = 32,       /* the identity in evaluation mode: dropout */
-    PN_USER = 64,             /* runs user code (pn.Function): member 0 only, may fail through the run's error */
-    PN_BATCH_INNER_IO = 128,  /* in a plan input 0 and output 0 are stored batch-innermost (graph/layout.h) */
-    PN_CHANNEL_BLOCK_IO = 256 /* ... or in blocks of 16 channels */
+    PN_IN_PLACE = 8,           /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
+    PN_ANY_LAYOUT = 16,        /* elementwise: works on blocked layouts as on plain ones */
+    PN_TRAIN_ONLY = 32,        /* the identity in evaluation mode: dropout */
+    PN_USER = 64,              /* runs user code (pn.Function): member 0 only, may fail through the run's error */
+    PN_BATCH_INNER_IO = 128,   /* in a plan input 0 and output 0 are stored batch-innermost (graph/layout.h) */
+    PN_CHANNEL_BLOCK_IO = 256, /* ... or in blocks of 16 channels */
+    PN_FUSES = 512             /* attribute 0 is an activation that a plan has fused, -1 for none; without it backward reads no output */
 };
 
 typedef struct pn_op {
@@ -110,6 +111,9 @@ typedef struct pn_op {
     unsigned flags;
     const char *file; /* __FILE__-like path below csrc/, for pn.source */
 } pn_op;
+
+/* The outputs that backward reads with these attributes, as bits. */
+static inline unsigned pn_op_reads_out(const pn_op *op, const pn_value *attrs) { return (op->flags & PN_FUSES) && attrs[0].i < 0 ? 0 : op->needs_out; }
 
 extern const pn_op *const pn_ops[]; /* all ops of ops.def, NULL at the end */
 const pn_op *pn_op_find(const char *name);

@@ -31,9 +31,9 @@ static void R_(repeat)(const pn_call *c, const pn_fold_walk *w, const real *gy, 
     if (!w->f->along)
         R_(pn_put)(c, gx + w->offset, value, w->width, c->gin_add[0]);
     else if (c->gin_add[0])
-        k->binary[PN_BIN_add](gx + w->offset, gx + w->offset, 1, value, 0, w->f->run);
+        k->binary[PN_BIN_add](gx + w->offset, gx + w->offset, 1, value, 0, w->n);
     else
-        k->fill(gx + w->offset, value[0], w->f->run);
+        k->fill(gx + w->offset, value[0], w->n);
 }
 
 static inline void R_(backward)(const pn_call *c, pn_member *m, bool mean) {
@@ -87,8 +87,9 @@ static void sum_whole(const pn_call *c, pn_member *m) {
     for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) {
         uint64_t total[PN_FOLD_WIDTH] = {0}; /* unsigned: an overflow wraps, as in NumPy, and is not undefined */
         for (bool more = pn_fold_first(&w); more; more = pn_fold_step(&w)) {
-            for (int64_t j = 0; f.along && j < f.run; j++) total[0] += (uint64_t)x[w.offset + j];
-            for (int64_t j = 0; !f.along && j < w.width; j++) total[j] += (uint64_t)x[w.offset + j];
+            const int64_t run = f.along ? w.n : 0;
+            for (int64_t j = 0; j < run; j++) total[0] += (uint64_t)x[w.offset + j];
+            for (int64_t j = 0; !run && j < w.width; j++) total[j] += (uint64_t)x[w.offset + j];
         }
         for (int64_t j = 0; j < w.width; j++) y[w.at + j] = (int64_t)total[j];
     }

@@ -14,15 +14,14 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
         pn_member_barrier(m); /* places are shared by gx when clearing, by gy below */
     }
     const cuts k = plan_cuts(c);
-    int64_t lo, hi;
-    pn_member_share(m, k.rows, k.block, &lo, &hi);
-    for (int64_t row = lo; row < hi; row++) {
-        const real *from = gy + row * k.len;
-        real *to = gx + row_start(&k, row);
-        if (k.step == 1)
-            R_(pn_put)(c, to, from, k.len, c->gin_add[0]);
-        else
-            for (int64_t j = 0; j < k.len; j++) to[j * k.step] = from[j] + (c->gin_add[0] ? to[j * k.step] : 0);
+    for (pn_span s = pn_span_open(m, k.rows * k.len); pn_span_next(&s, m);) {
+        for (int64_t at = s.lo, n; at < s.hi; at += n) {
+            real *to = gx + piece_at(&k, at, s.hi, &n);
+            if (k.step == 1)
+                R_(pn_put)(c, to, gy + at, n, c->gin_add[0]);
+            else
+                for (int64_t j = 0; j < n; j++) to[j * k.step] = gy[at + j] + (c->gin_add[0] ? to[j * k.step] : 0);
+        }
     }
 }
 
@@ -31,9 +30,9 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
 
 /* y as rows of `len` elements; row r starts at some place of x and advances by `step` there. */
 typedef struct cuts {
-    int64_t rows, len, step, block; /* block: rows that make about 4096 elements */
-    int64_t first;                  /* place of y's first element in x */
-    int rank;                       /* dimensions outside the row, outermost first: */
+    int64_t rows, len, step;
+    int64_t first; /* place of y's first element in x */
+    int rank;      /* dimensions outside the row, outermost first: */
     int64_t dim[PN_MAX_RANK], stride[PN_MAX_RANK];
 } cuts;
 
@@ -54,8 +53,6 @@ static cuts plan_cuts(const pn_call *c) {
         }
         stride *= x->dim[d];
     }
-    k.block = k.len < PN_BLOCK ? PN_BLOCK / (k.len ? k.len : 1) : 1;
-    if (k.len == 0) k.rows = 0;
     return k;
 }
 
@@ -68,14 +65,24 @@ static int64_t row_start(const cuts *k, int64_t row) {
     return at;
 }
 
+/* Where element `at` of y lies in x; *n: how many follow in its row, before `end`. */
+static int64_t piece_at(const cuts *k, int64_t at, int64_t end, int64_t *n) {
+    const int64_t row = at / k->len, j = at - row * k->len;
+    *n = k->len - j < end - at ? k->len - j : end - at;
+    return row_start(k, row) + j * k->step;
+}
+
 static void forward(const pn_call *c, pn_member *m) {
     const int64_t size = (int64_t)pn_dtype_bytes(c->in[0].shape.dtype);
     const cuts k = plan_cuts(c);
     const char *x = c->in[0].data;
     char *y = c->out[0].data;
-    int64_t lo, hi;
-    pn_member_share(m, k.rows, k.block, &lo, &hi);
-    for (int64_t row = lo; row < hi; row++) pn_copy_strided(y + row * k.len * size, x + row_start(&k, row) * size, k.step, k.len, (size_t)size);
+    for (pn_span s = pn_span_open(m, k.rows * k.len); pn_span_next(&s, m);) {
+        for (int64_t at = s.lo, n; at < s.hi; at += n) {
+            const int64_t from = piece_at(&k, at, s.hi, &n);
+            pn_copy_strided(y + at * size, x + from * size, k.step, n, (size_t)size);
+        }
+    }
 }
 
 #define PN_REAL_FILE "ops/slice.c"

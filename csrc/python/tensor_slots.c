@@ -119,6 +119,9 @@ static PyObject *slot_pow(PyObject *a, PyObject *b, PyObject *modulus) {
     return binary(a, b, &pn_op_pow, NULL, -1);
 }
 
+static PyObject *slot_floordiv(PyObject *a, PyObject *b) { return binary(a, b, &pn_op_floor_divide, NULL, PN_INT_FLOORDIV); }
+static PyObject *slot_mod(PyObject *a, PyObject *b) { return binary(a, b, &pn_op_remainder, NULL, PN_INT_MOD); }
+
 /* ---- operators of integers only ---- */
 
 static PyObject *whole_numbers(PyObject *a, PyObject *b, pn_py_int_op op) {
@@ -130,8 +133,6 @@ static PyObject *whole_numbers(PyObject *a, PyObject *b, pn_py_int_op op) {
     return result;
 }
 
-static PyObject *slot_floordiv(PyObject *a, PyObject *b) { return whole_numbers(a, b, PN_INT_FLOORDIV); }
-static PyObject *slot_mod(PyObject *a, PyObject *b) { return whole_numbers(a, b, PN_INT_MOD); }
 static PyObject *slot_and(PyObject *a, PyObject *b) { return whole_numbers(a, b, PN_INT_AND); }
 static PyObject *slot_or(PyObject *a, PyObject *b) { return whole_numbers(a, b, PN_INT_OR); }
 static PyObject *slot_xor(PyObject *a, PyObject *b) { return whole_numbers(a, b, PN_INT_XOR); }
@@ -214,6 +215,8 @@ static PyObject *slot_iadd(PyObject *a, PyObject *b) { return in_place(a, b, slo
 static PyObject *slot_isub(PyObject *a, PyObject *b) { return in_place(a, b, slot_sub); }
 static PyObject *slot_imul(PyObject *a, PyObject *b) { return in_place(a, b, slot_mul); }
 static PyObject *slot_idiv(PyObject *a, PyObject *b) { return in_place(a, b, slot_div); }
+static PyObject *slot_ifloordiv(PyObject *a, PyObject *b) { return in_place(a, b, slot_floordiv); }
+static PyObject *slot_imod(PyObject *a, PyObject *b) { return in_place(a, b, slot_mod); }
 
 /* ---- comparisons ---- */
 
@@ -266,6 +269,8 @@ PyType_Slot pn_py_tensor_slots[] = {
     {Py_nb_inplace_subtract, slot_isub},
     {Py_nb_inplace_multiply, slot_imul},
     {Py_nb_inplace_true_divide, slot_idiv},
+    {Py_nb_inplace_floor_divide, slot_ifloordiv},
+    {Py_nb_inplace_remainder, slot_imod},
     {Py_nb_float, pn_py_tensor_float},
     {Py_nb_int, pn_py_tensor_int},
     {Py_nb_index, pn_py_tensor_index},

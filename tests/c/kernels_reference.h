@@ -23,6 +23,10 @@ static wide act_reference(int act, wide x, const double *p, bool *known) {
     case PN_ACT_square: return x * x;
     case PN_ACT_sqrt: return sqrtl(x);
     case PN_ACT_reciprocal: return 1 / x;
+    case PN_ACT_floor: return floorl(x);
+    case PN_ACT_ceil: return ceill(x);
+    case PN_ACT_round: return rintl(x);
+    case PN_ACT_sign: return x > 0 ? 1 : x < 0 ? -1 : x;
     case PN_ACT_exp: return expl(x);
     case PN_ACT_log: return logl(x);
     case PN_ACT_sin: return sinl(x);
@@ -65,6 +69,10 @@ static wide act_derivative(int act, wide x, const double *p) {
     case PN_ACT_tanh: return 1 / (coshl(x) * coshl(x));
     case PN_ACT_softsign: return 1 / ((1 + fabsl(x)) * (1 + fabsl(x)));
     case PN_ACT_softplus: return logistic(x);
+    case PN_ACT_floor:
+    case PN_ACT_ceil:
+    case PN_ACT_round:
+    case PN_ACT_sign:
     case PN_ACT_step: return 0;
     case PN_ACT_relu: return x > 0 ? 1 : x < 0 ? 0 : p[0];
     case PN_ACT_leaky_relu: return x > 0 ? 1 : x < 0 ? p[0] : p[1];
@@ -81,6 +89,12 @@ static wide act_derivative(int act, wide x, const double *p) {
     }
 }
 
+/* a // b of Python: the exact remainder tells which integer it is */
+static wide floor_reference(wide a, wide b) {
+    const wide left = fmodl(a, b), steps = (a - left) / b;
+    return b == 0 ? a / b : rintl(left != 0 && (left < 0) != (b < 0) ? steps - 1 : steps);
+}
+
 static wide binary_reference(int op, wide a, wide b) {
     switch (op) {
     case PN_BIN_add: return a + b;
@@ -90,6 +104,8 @@ static wide binary_reference(int op, wide a, wide b) {
     case PN_BIN_pow: return powl(a, b);
     case PN_BIN_maximum: return a != a ? a : b != b ? b : a > b ? a : b;
     case PN_BIN_minimum: return a != a ? a : b != b ? b : a < b ? a : b;
+    case PN_BIN_floor_divide: return floor_reference(a, b);
+    case PN_BIN_remainder: return fmodl(a, b) != 0 && (fmodl(a, b) < 0) != (b < 0) ? fmodl(a, b) + b : fmodl(a, b);
     case PN_BIN_eq: return a == b;
     case PN_BIN_ne: return a != b;
     case PN_BIN_lt: return a < b;

@@ -20,9 +20,11 @@ TEST(losses_of_elements) {
         check_all("bce", reductions[r], LIST("p7;p7", "p3,5;cp3,5", "p5000;p5000"));
         check_all("bce_with_logits", reductions[r], LIST("7;p7", "3,5;cp3,5", "5000;p5000"));
         check_all("hinge", reductions[r], LIST("7;cs7", "3,5;cs3,5", "5000;cs5000"));
+        check_all("kl_div", reductions[r], LIST("7;p7", "3,5;cp3,5", "5000;p5000"));
         check_all("zero_one", reductions[r], LIST("s7;s7", "s3,5;s3,5"));
     }
     check_all("mse", "half=True", LIST("7;7", "70,70;70,70"));
+    check_all("kl_div", "log_target=True", LIST("7;7", "70,70;70,70"));
     check_all("huber", "delta=0.5", LIST("7;7", "70,70;70,70"));
     check_all("smooth_l1", "beta=0.5", LIST("7;7", "70,70;70,70"));
 }

@@ -40,6 +40,8 @@ TEST(ops_arithmetic) {
                                         "70,70;70", "70,70;70,1", "9001;9001", "9001;()",       "();9001", "1,9001;1", "2,3,2,3;3,1,3"};
     static const char *const names[] = {"add", "sub", "mul", "div", "maximum", "minimum"};
     for (int i = 0; i < 6; i++) check_all(names[i], "", sizeof pairs / sizeof *pairs, pairs);
+    for (int i = 0; i < 2; i++)
+        check_all(i ? "remainder" : "floor_divide", "", LIST("();+()", "7;+7", "3,4;+4", "+3,1;+1,4", "0,3;+3", "70,70;+70", "9001;+()"));
     check_all("pow", "", LIST("+();()", "+7;7", "+3,4;4", "+4;3,4", "+3,1;1,4", "+0,3;3", "+70,70;70", "+9001;()", "+();901"));
 }
 
@@ -72,6 +74,19 @@ TEST(ops_sum_mean) {
     check_all("sum", "dim=0", LIST("0,5", "0"));
     check_all("sum", "", LIST("0", "i<5 3,4", "i<5 ()", "i<50 5000"));
     check_all("sum", "dim=1", LIST("i<5 3,4", "i<5 3,4,70"));
+}
+
+TEST(ops_cumsum) {
+    check_all("cumsum", "", LIST("()", "7", "3,5", "2,3,4", "70,300", "i<9 4,4"));
+    check_all("cumsum", "dim=0", LIST("7", "130,70", "5,0", "0,5", "9001", "i<9 4,4"));
+    check_all("cumsum", "dim=1", LIST("2,3,4", "3,70,20"));
+}
+
+TEST(ops_prod) {
+    check_all("prod", "", LIST("()", "1", "7", "3,5", "+2,1,3", "0", "i<5 3,4"));
+    check_all("prod", "dim=0", LIST("7", "3,5", "1,4", "5,300", "2,3,4", "0,5", "5,0"));
+    check_all("prod", "dim=-1 keepdim=True", LIST("3,5", "4,1", "300,5", "i<5 3,4,7", "2,3,4"));
+    check_all("prod", "dim=0,2", LIST("2,3,4", "2,30,3"));
 }
 
 TEST(ops_max_min) {

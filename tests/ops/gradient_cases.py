@@ -33,7 +33,8 @@ def distinct(rng, shape):
 
 
 def unary(rng, name):
-    kinks = {"hardtanh": (-1.0, 1.0)}.get(name, (0.0,))
+    whole, middle = (-2.0, -1.0, 0.0, 1.0, 2.0), (-1.5, -0.5, 0.5, 1.5)
+    kinks = {"hardtanh": (-1.0, 1.0), "floor": whole, "ceil": whole, "round": middle}.get(name, (0.0,))
     lo = {"log": 0.2, "sqrt": 0.2, "reciprocal": 0.3}.get(name, -2.0)
     attrs = {
         "relu": [{}, {"grad_at_zero": 1.0}],
@@ -52,6 +53,11 @@ def binary(rng, name):
     for sa, sb in PAIRS:
         a = spread(rng, sa, lo=0.3 if name == "pow" else -2.0)
         b = spread(rng, sb, (0.0,), 0.3) if name == "div" else spread(rng, sb)
+        if name == "remainder":  # a / b in the middle between two integers, which it does not leave
+            b = spread(rng, sb, (0.0,), 0.3)
+            a = (rng.integers(-3, 3, np.broadcast_shapes(sa, sb)) + 0.5) * b
+            if a.shape != tuple(sa):
+                continue
         if name in ("maximum", "minimum"):
             a, b = np.round(a, 1) + 0.05, np.round(b, 1)
         yield [a, b], {}
@@ -60,6 +66,8 @@ def binary(rng, name):
 def reduction(rng, name):
     for shape, dims in (((7,), ()), ((3, 4), 0), ((3, 4), (1,)), ((2, 3, 17), (0, 2)), ((2, 3, 5), -2), ((), ())):
         x = distinct(rng, shape) if name in ("max", "min") else spread(rng, shape)
+        if name == "prod" and x.size > 4:
+            x.reshape(-1)[2] = 0.0
         for keepdim in (False, True):
             yield [x], {"dim": dims, "keepdim": keepdim}
 
@@ -71,7 +79,12 @@ def softmax(rng, name):
 
 
 def loss(rng, name):
-    extra = {"huber": {"delta": 0.7}, "smooth_l1": {"beta": 0.7}, "mse": {"half": True}}.get(name, {})
+    extra = {
+        "huber": {"delta": 0.7},
+        "smooth_l1": {"beta": 0.7},
+        "mse": {"half": True},
+        "kl_div": {"log_target": True},
+    }.get(name, {})
     for shape in ((5,), (3, 4), (2, 3, 17)):
         for reduction in REDUCTIONS:
             for attrs in ({}, extra) if extra else ({},):
@@ -83,6 +96,8 @@ def loss(rng, name):
                     x, target = rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
                 elif name == "bce_with_logits":
                     target = rng.uniform(0.1, 0.9, shape)
+                elif name == "kl_div":
+                    x, target = -rng.uniform(0.1, 2, shape), rng.uniform(0.1, 0.9, shape)
                 elif name == "hinge":
                     target = rng.choice([-1.0, 1.0], shape)
                     x = spread(rng, shape, (-1.0, 1.0), 0.02)
@@ -177,6 +192,10 @@ def rest(rng, name):
     elif name == "prelu":
         yield [spread(rng, (3, 5)), np.array([0.25])], {}
         yield [spread(rng, (2, 3, 5)), rng.uniform(0.1, 0.9, 3)], {}
+    elif name == "cumsum":
+        for dim in (0, 1, -1):
+            yield [spread(rng, (3, 17))], {"dim": dim}
+        yield [spread(rng, ())], {}
     elif name == "dropout":
         yield [spread(rng, (3, 17))], {"p": 0.4}
         yield [spread(rng, (3, 17))], {"p": 0.0}
@@ -184,11 +203,11 @@ def rest(rng, name):
         yield [spread(rng, (3, 5))], {"dtype": "float64"}
 
 
-_LOSSES = ("mse", "mae", "huber", "smooth_l1", "bce", "bce_with_logits", "hinge")
+_LOSSES = ("mse", "mae", "huber", "smooth_l1", "bce", "bce_with_logits", "hinge", "kl_div")
 _FAMILIES = [
     (unary, [n for n in _core.ops if _core.op_info(n)["file"] == "ops/activations.c"]),
-    (binary, ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]),
-    (reduction, ["sum", "mean", "max", "min", "logsumexp"]),
+    (binary, ["add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder"]),
+    (reduction, ["sum", "mean", "prod", "max", "min", "logsumexp"]),
     (softmax, ["softmax", "log_softmax"]),
     (loss, _LOSSES),
     (class_loss, ["cross_entropy", "nll"]),
@@ -196,7 +215,7 @@ _FAMILIES = [
     (shapes, ["reshape", "expand", "transpose", "slice", "concat", "stack"]),
     (choice, ["where", "gather", "index_select"]),
     (product, ["matmul", "linear"]),
-    (rest, ["clip", "prelu", "dropout", "cast"]),
+    (rest, ["clip", "prelu", "dropout", "cumsum", "cast"]),
 ]
 FAMILY = {name: family for family, names in _FAMILIES for name in names}
 
