@@ -4,8 +4,8 @@
 >>> w = pn.tensor(2.0, requires_grad=True)
 >>> y = (w * -1.0 + 3.0).sigmoid()
 >>> y.backward()
->>> round(y.item(), 4), round(w.grad.item(), 4)
-(0.7311, -0.1966)
+>>> f"{y.item():.4f}", f"{w.grad.item():.4f}"
+('0.7311', '-0.1966')
 
 Heavy parts (nn, optim, datasets, ...) are imported when they are first used.
 """

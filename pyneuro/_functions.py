@@ -1,7 +1,5 @@
-"""Arithmetic by PyTorch's names: elementwise functions, reductions, products. Each is also a method of Tensor."""
+"""Arithmetic by PyTorch's names: elementwise functions and products. Each is also a method of Tensor."""
 
-import builtins
-import collections
 import math
 
 from pyneuro import _core
@@ -13,69 +11,52 @@ _REAL = ("float32", "float64")
 __all__ = [
     "abs",
     "add",
-    "all",
-    "allclose",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
+    "ceil",
     "clamp",
     "clip",
     "cos",
     "div",
     "dot",
     "elu",
-    "equal",
     "exp",
+    "floor",
+    "floor_divide",
     "gelu",
     "hardtanh",
     "isfinite",
     "isnan",
     "leaky_relu",
     "log",
-    "log_softmax",
-    "logsumexp",
     "masked_fill",
     "matmul",
-    "max",
     "maximum",
-    "mean",
-    "min",
     "minimum",
     "mul",
     "neg",
-    "norm",
     "outer",
     "pow",
     "reciprocal",
     "relu",
+    "remainder",
+    "round",
     "selu",
     "sigmoid",
+    "sign",
     "silu",
     "sin",
-    "softmax",
     "softplus",
     "softsign",
     "sqrt",
     "square",
-    "std",
     "step",
     "sub",
-    "sum",
     "tanh",
-    "var",
     "where",
 ]
 
 
 def _tensor(x):
     return x if isinstance(x, _core.Tensor) else _core.as_tensor(x)
-
-
-def _dims(dim):
-    """dim as the ops want it: () for all."""
-    return () if dim is None else dim
 
 
 # ---- elementwise ----
@@ -101,6 +82,50 @@ square, sqrt, reciprocal = map(_elementwise, ("square", "sqrt", "reciprocal"))
 exp, log, sin, cos = map(_elementwise, ("exp", "log", "sin", "cos"))
 sigmoid, tanh, softsign, softplus = map(_elementwise, ("sigmoid", "tanh", "softsign", "softplus"))
 selu, gelu, silu = map(_elementwise, ("selu", "gelu", "silu"))
+
+
+def _rounding(name):
+    """An elementwise function that leaves int64 tensors as they are."""
+    real = _elementwise(name)
+
+    def function(input):
+        input = _tensor(input)
+        return real(input) if input.dtype in _REAL else input
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = real.__doc__
+    return function
+
+
+floor, ceil = map(_rounding, ("floor", "ceil"))
+
+
+def round(input, *, decimals=0):
+    """The nearest integer, the even one in the middle; with `decimals` the nearest multiple of 10 ** -decimals.
+
+    The derivative is 0. int64 tensors stay as they are.
+
+    >>> import pyneuro as pn
+    >>> pn.round(pn.tensor([0.5, 1.5, -1.2])).tolist()
+    [0.0, 2.0, -1.0]
+    """
+    input = _tensor(input)
+    if not hasattr(decimals, "__index__"):
+        raise TypeError(f"round: decimals is {decimals!r:.80}, expected an integer")
+    if input.dtype not in _REAL:
+        return input
+    return _ops["round"](input * 10.0**decimals) / 10.0**decimals if decimals else _ops["round"](input)
+
+
+def sign(input):
+    """1 for x > 0, 0 for 0, -1 below; NaN stays NaN. The derivative is 0. Also of int64 tensors.
+
+    >>> import pyneuro as pn
+    >>> pn.sign(pn.tensor([-3.0, 0.0, 2.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    input = _tensor(input)
+    return _ops["sign"](input) if input.dtype in _REAL else (input > 0) - (input < 0)
 
 
 def abs(input):
@@ -228,6 +253,28 @@ def div(input, other):
     return _tensor(input) / other
 
 
+def floor_divide(input, other):
+    """floor(input / other), broadcast, as the operator //: no gradient. Division of integers by 0 is a ValueError.
+
+    >>> import pyneuro as pn
+    >>> pn.floor_divide(pn.tensor([7.0, -7.0]), 2).tolist()
+    [3.0, -4.0]
+    """
+    return _tensor(input) // other
+
+
+def remainder(input, other):
+    """What floor division leaves, input - other floor(input / other), as the operator %: it has the sign of `other`.
+
+    Integers by 0 are a ValueError.
+
+    >>> import pyneuro as pn
+    >>> pn.remainder(pn.tensor([7.0, -7.0]), 2).tolist()
+    [1.0, 1.0]
+    """
+    return _tensor(input) % other
+
+
 def pow(input, exponent):
     """x ** exponent, broadcast.
 
@@ -308,214 +355,6 @@ def isfinite(input):
     return abs(input) < math.inf if _tensor(input).dtype in _REAL else input == input
 
 
-# ---- reductions ----
-
-
-def sum(input, dim=None, keepdim=False):
-    """Sum over the dimensions `dim` (an int, a tuple, None: all). float sums run in double.
-
-    >>> import pyneuro as pn
-    >>> pn.sum(pn.ones(2, 3), dim=0).tolist()
-    [2.0, 2.0, 2.0]
-    """
-    return _ops["sum"](input, _dims(dim), keepdim)
-
-
-def mean(input, dim=None, keepdim=False):
-    """Mean over the dimensions `dim`. TypeError for int64 tensors.
-
-    >>> import pyneuro as pn
-    >>> pn.mean(pn.tensor([1.0, 2.0])).item()
-    1.5
-    """
-    return _ops["mean"](input, _dims(dim), keepdim)
-
-
-def var(input, dim=None, correction=1, keepdim=False):
-    """Variance over the dimensions `dim`: squares divided by n - correction, as PyTorch.
-
-    >>> import pyneuro as pn
-    >>> pn.var(pn.tensor([1.0, 2.0, 3.0])).item()
-    1.0
-    """
-    input = _tensor(input)
-    d = input - mean(input, dim, True)
-    total = sum(d * d, dim, keepdim)
-    n = math.prod(input.shape) // builtins.max(math.prod(total.shape), 1)
-    return total / builtins.max(n - correction, 0) if n > correction else total * math.nan
-
-
-def std(input, dim=None, correction=1, keepdim=False):
-    """Standard deviation, the square root of `var`.
-
-    >>> import pyneuro as pn
-    >>> pn.std(pn.tensor([1.0, 2.0, 3.0])).item()
-    1.0
-    """
-    return sqrt(var(input, dim, correction, keepdim))
-
-
-def norm(input, p=2, dim=None, keepdim=False):
-    """The p-norm over the dimensions `dim`, p = 1, 2 or infinity.
-
-    >>> import pyneuro as pn
-    >>> pn.norm(pn.tensor([3.0, 4.0])).item()
-    5.0
-    """
-    if p == 2:
-        return sqrt(sum(square(input), dim, keepdim))
-    if p == 1:
-        return sum(abs(input), dim, keepdim)
-    if p == math.inf:
-        return amax(abs(input), dim, keepdim)
-    raise ValueError(f"norm: p is {p!r}, expected 1, 2 or infinity")
-
-
-_Extremum = collections.namedtuple("_Extremum", ["values", "indices"])
-
-
-def amax(input, dim=None, keepdim=False):
-    """Largest values over the dimensions `dim`; ties share the gradient.
-
-    >>> import pyneuro as pn
-    >>> pn.amax(pn.tensor([[1.0, 3.0], [2.0, 0.0]]), 1).tolist()
-    [3.0, 2.0]
-    """
-    return _ops["max"](input, _dims(dim), keepdim)
-
-
-def amin(input, dim=None, keepdim=False):
-    """Smallest values over the dimensions `dim`; ties share the gradient.
-
-    >>> import pyneuro as pn
-    >>> pn.amin(pn.tensor([[1.0, 3.0], [2.0, 0.0]]), 1).tolist()
-    [1.0, 0.0]
-    """
-    return _ops["min"](input, _dims(dim), keepdim)
-
-
-def max(input, dim=None, keepdim=False):
-    """The largest element; with a tensor as second argument `maximum`; with `dim` a pair (values, indices), as PyTorch.
-
-    >>> import pyneuro as pn
-    >>> values, indices = pn.max(pn.tensor([[1.0, 3.0], [2.0, 0.0]]), 1)
-    >>> values.tolist(), indices.tolist()
-    ([3.0, 2.0], [1, 0])
-    """
-    if dim is None:
-        return amax(input)
-    if isinstance(dim, _core.Tensor):
-        return maximum(input, dim)
-    return _Extremum(amax(input, dim, keepdim), argmax(input, dim, keepdim))
-
-
-def min(input, dim=None, keepdim=False):
-    """The smallest element; with a tensor as second argument `minimum`; with `dim` a pair (values, indices).
-
-    >>> import pyneuro as pn
-    >>> pn.min(pn.tensor([3.0, 1.0])).item()
-    1.0
-    """
-    if dim is None:
-        return amin(input)
-    if isinstance(dim, _core.Tensor):
-        return minimum(input, dim)
-    return _Extremum(amin(input, dim, keepdim), argmin(input, dim, keepdim))
-
-
-def argmax(input, dim=None, keepdim=False):
-    """Position of the largest element along `dim`, of the flattened tensor for None. int64.
-
-    >>> import pyneuro as pn
-    >>> pn.argmax(pn.tensor([1.0, 3.0, 2.0])).item()
-    1
-    """
-    return _ops["argmax"](input, dim, keepdim)
-
-
-def argmin(input, dim=None, keepdim=False):
-    """Position of the smallest element along `dim`, of the flattened tensor for None. int64.
-
-    >>> import pyneuro as pn
-    >>> pn.argmin(pn.tensor([1.0, 3.0, 0.5])).item()
-    2
-    """
-    return _ops["argmin"](input, dim, keepdim)
-
-
-def logsumexp(input, dim, keepdim=False):
-    """log of the sum of exp over `dim`, without overflow.
-
-    >>> import pyneuro as pn
-    >>> round(pn.logsumexp(pn.tensor([1000.0, 1000.0]), 0).item(), 3)
-    1000.693
-    """
-    return _ops["logsumexp"](input, _dims(dim), keepdim)
-
-
-def softmax(input, dim=-1, stable=True):
-    """exp(x) / sum exp(x) along `dim`; stable=False: the naive formula, which overflows.
-
-    >>> import pyneuro as pn
-    >>> pn.softmax(pn.tensor([0.0, 0.0])).tolist()
-    [0.5, 0.5]
-    """
-    return _ops["softmax"](input, dim, stable)
-
-
-def log_softmax(input, dim=-1, stable=True):
-    """x - log sum exp(x) along `dim`; stable=False: the naive formula, which overflows.
-
-    >>> import pyneuro as pn
-    >>> round(pn.log_softmax(pn.tensor([0.0, 0.0]))[0].item(), 4)
-    -0.6931
-    """
-    return _ops["log_softmax"](input, dim, stable)
-
-
-def any(input, dim=None, keepdim=False):
-    """Mask: whether some element along `dim` is not 0.
-
-    >>> import pyneuro as pn
-    >>> bool(pn.any(pn.tensor([0.0, 1.0])))
-    True
-    """
-    return sum(_tensor(input) != 0, dim, keepdim) > 0
-
-
-def all(input, dim=None, keepdim=False):
-    """Mask: whether no element along `dim` is 0.
-
-    >>> import pyneuro as pn
-    >>> bool(pn.all(pn.tensor([0.0, 1.0])))
-    False
-    """
-    return sum(_tensor(input) == 0, dim, keepdim) == 0
-
-
-def equal(input, other):
-    """True when shapes and all elements are equal.
-
-    >>> import pyneuro as pn
-    >>> pn.equal(pn.tensor([1, 2]), pn.tensor([1, 2]))
-    True
-    """
-    input, other = _core.as_tensor(input), _core.as_tensor(other)
-    return input.shape == other.shape and bool(all(input == other))
-
-
-def allclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False):
-    """True when |input - other| <= atol + rtol |other| everywhere.
-
-    >>> import pyneuro as pn
-    >>> pn.allclose(pn.tensor([1.0]), pn.tensor([1.0 + 1e-7]))
-    True
-    """
-    import numpy as np
-
-    return bool(np.allclose(_tensor(input).numpy(), _tensor(other).numpy(), rtol, atol, equal_nan))
-
-
 # ---- products ----
 
 
@@ -541,7 +380,7 @@ def dot(input, other):
         raise ValueError(
             f"dot: input has shape {input.shape}, other has shape {other.shape}, expected two equal vectors"
         )
-    return sum(input * other)
+    return _ops["sum"](input * other, ())
 
 
 def outer(input, vec2):

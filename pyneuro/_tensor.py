@@ -4,18 +4,20 @@ import builtins
 
 import numpy as np
 
-from pyneuro import _core, _create, _functions, _modes, _shapes
+from pyneuro import _core, _create, _functions, _modes, _reductions, _shapes
 from pyneuro._create import *  # noqa: F403
 from pyneuro._functions import *  # noqa: F403
 from pyneuro._modes import *  # noqa: F403
+from pyneuro._reductions import *  # noqa: F403
 from pyneuro._shapes import *  # noqa: F403
 
 Tensor = _core.Tensor
 
-__all__ = [*_create.__all__, *_functions.__all__, *_modes.__all__, *_shapes.__all__]
+__all__ = [*_create.__all__, *_functions.__all__, *_modes.__all__, *_reductions.__all__, *_shapes.__all__]
 
 # Functions whose first argument is the tensor, under the same name as methods.
-_AS_METHODS = sorted({*_functions.__all__, *_shapes.__all__} - {"where", "cat", "concat", "stack", "step"})
+_NO_METHODS = {"where", "cat", "concat", "stack", "step"}
+_AS_METHODS = sorted({*_functions.__all__, *_reductions.__all__, *_shapes.__all__} - _NO_METHODS)
 
 
 # ---- shape and dtype ----
@@ -84,6 +86,32 @@ def expand_as(self, other):
     (3,)
     """
     return _shapes.broadcast_to(self, _core.as_tensor(other).shape)
+
+
+def repeat(self, *sizes):
+    """The tensor beside itself, sizes[d] times along dimension d; more sizes than dimensions make new leading ones.
+
+    ValueError for fewer sizes than dimensions; `tile` takes them.
+
+    >>> import pyneuro as pn
+    >>> pn.tensor([1, 2]).repeat(2, 2).tolist()
+    [[1, 2, 1, 2], [1, 2, 1, 2]]
+    """
+    sizes = _shapes._sizes(sizes)
+    if len(sizes) < self.ndim:
+        raise ValueError(f"repeat: sizes is {sizes}, expected at least one for each dimension of shape {self.shape}")
+    return _shapes.tile(self, sizes)
+
+
+def _where(self, condition, other):
+    """The tensor where `condition` is not 0, else `other`; broadcast.
+
+    >>> import pyneuro as pn
+    >>> t = pn.tensor([1.0, -2.0])
+    >>> t.where(t > 0, 0.0).tolist()
+    [1.0, 0.0]
+    """
+    return _functions.where(condition, self, other)
 
 
 def to(self, *args, dtype=None):
@@ -221,9 +249,10 @@ def _format(self, spec):
 def _install():
     """Puts the methods on the type. Done once, at import."""
     functions = {name: globals()[name] for name in _AS_METHODS}
-    own = (size, numel, dim, t, expand, expand_as, to, fill_, masked_fill_, uniform_, normal_, register_hook)
+    own = (size, numel, dim, t, expand, expand_as, repeat, to, fill_, masked_fill_, uniform_, normal_, register_hook)
     functions.update({f.__name__: f for f in own})
     functions.update({"view": _shapes.reshape, "ravel": _shapes.flatten, "nelement": numel, "mm": _functions.matmul})
+    functions["where"] = _where
     names = {"float": "float32", "double": "float64", "long": "int64", "int": "int64"}
     functions.update({name: _converter(name, dtype) for name, dtype in names.items()})
     for name in ("add", "sub", "mul", "div", "clamp", "relu", "sigmoid", "tanh", "exp", "neg", "sqrt"):

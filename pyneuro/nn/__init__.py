@@ -34,6 +34,7 @@ from pyneuro.nn.losses import (
     CrossEntropyLoss,
     HingeLoss,
     HuberLoss,
+    KLDivLoss,
     L1Loss,
     MSELoss,
     NLLLoss,
@@ -46,8 +47,8 @@ Swish = SiLU
 
 __all__ = [
     "ELU", "GELU", "SELU", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dense", "Dropout", "Embedding",
-    "Flatten", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "L1Loss", "LeakyReLU", "Linear", "LogSigmoid",
-    "LogSoftmax", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter", "ParameterList",
-    "ReLU", "Rescaling", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign",
-    "StateError", "Step", "Swish", "Tanh", "ZeroOneLoss", "functional", "init",
+    "Flatten", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LeakyReLU", "Linear",
+    "LogSigmoid", "LogSoftmax", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter",
+    "ParameterList", "ReLU", "Rescaling", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus",
+    "Softsign", "StateError", "Step", "Swish", "Tanh", "ZeroOneLoss", "functional", "init",
 ]  # fmt: skip

@@ -200,6 +200,24 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     return _elementwise("smooth_l1", input, target, reduction, beta)
 
 
+def kl_div(input, target, reduction="mean", log_target=False):
+    """Divergence of Kullback and Leibler, t (log t - y), for log-probabilities y and probabilities t (op "kl_div").
+
+    With `log_target` the target is a logarithm too: exp(t) (t - y). Shapes equal. `reduction`: "batchmean" is the
+    divergence itself, the sum divided by the first size; "mean" (PyTorch's default) divides by all elements.
+
+    >>> y = log_softmax([[0.0, 0.0]])
+    >>> f"{kl_div(y, [[1.0, 0.0]], reduction='batchmean').item():.4f}"
+    '0.6931'
+    """
+    _check.choice("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
+    input = _tensor(input)
+    if reduction == "batchmean":
+        total = _elementwise("kl_div", input, target, "sum", log_target)
+        return total / input.shape[0] if input.ndim else total
+    return _elementwise("kl_div", input, target, reduction, log_target)
+
+
 def hinge_loss(input, target, reduction="mean"):
     """max(0, 1 - t y) for labels t of -1 and +1."""
     return _elementwise("hinge", input, target, reduction)

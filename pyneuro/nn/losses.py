@@ -13,12 +13,13 @@ class Loss(Module):
     """Base of the losses: forward(input, target) -> a scalar, or one value an element with reduction="none"."""
 
     _options = ()  # names of constructor arguments besides reduction
+    _reductions = _REDUCTIONS
 
     def __init__(self, reduction="mean", **other):
         super().__init__()
         name = type(self).__name__
         _check.refuse(name, other, (*self._options, "reduction"))
-        self.reduction = _check.choice(name, "reduction", reduction, _REDUCTIONS)
+        self.reduction = _check.choice(name, "reduction", reduction, self._reductions)
 
     def with_reduction(self, reduction):
         """The same loss with another reduction: `fit` asks for "none" when samples have weights."""
@@ -96,6 +97,29 @@ class HingeLoss(Loss):
     def forward(self, input, target):
         """Input and target of one shape -> scalar."""
         return functional.hinge_loss(input, target, self.reduction)
+
+
+class KLDivLoss(Loss):
+    """`KLDivLoss(reduction="mean", log_target=False)`: t (log t - y) of log-probabilities y and probabilities t.
+
+    `reduction="batchmean"` is the divergence itself; `log_target=True`: the target is a logarithm too.
+
+    >>> from pyneuro import nn
+    >>> y = nn.functional.log_softmax([[0.0, 0.0]])
+    >>> f"{nn.KLDivLoss(reduction='batchmean')(y, [[1.0, 0.0]]).item():.4f}"
+    '0.6931'
+    """
+
+    _options = ("log_target",)
+    _reductions = (*_REDUCTIONS, "batchmean")
+
+    def __init__(self, reduction="mean", log_target=False, **other):
+        super().__init__(reduction, **other)
+        self.log_target = bool(log_target)
+
+    def forward(self, input, target):
+        """Input and target of one shape -> scalar."""
+        return functional.kl_div(input, target, self.reduction, self.log_target)
 
 
 class ZeroOneLoss(Loss):
@@ -185,7 +209,7 @@ class _HalfMSE(MSELoss):
 BY_NAME = {
     "mse": MSELoss, "half_mse": _HalfMSE, "mae": L1Loss, "l1": L1Loss, "huber": HuberLoss, "smooth_l1": SmoothL1Loss,
     "bce": BCELoss, "bce_with_logits": BCEWithLogitsLoss, "cross_entropy": CrossEntropyLoss, "nll": NLLLoss,
-    "hinge": HingeLoss, "zero_one": ZeroOneLoss,
+    "hinge": HingeLoss, "kl_div": KLDivLoss, "zero_one": ZeroOneLoss,
 }  # fmt: skip
 
 # Keras's names: those that mean the same, and those that do not.
