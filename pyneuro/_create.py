@@ -92,6 +92,36 @@ def _shape(name, sizes):
     return shape
 
 
+def _dtype(name, dtype, default="float32"):
+    """The NumPy dtype for the argument `dtype`; TypeError for what no tensor has."""
+    try:
+        found = np.dtype(default if dtype is None else dtype)
+    except TypeError:
+        found = None
+    if found is None or found.name not in ("float32", "float64", "int64", "bool"):
+        raise TypeError(f"{name}: dtype is {dtype!r}, expected 'float32', 'float64' or 'int64'")
+    return found
+
+
+def _number(name, argument, value, finite=True):
+    """`value`, which must be a number, and by default a finite one."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name}: {argument} is {value!r:.80}, expected a number")
+    if finite and not isinstance(value, int) and not math.isfinite(value):
+        raise ValueError(f"{name}: {argument} is {float(value)}, expected a finite number")
+    return value
+
+
+def _size(name, argument, value):
+    """`value` as an int of 0 or more that a tensor can have as a size."""
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: {argument} is {value!r:.80}, expected an integer")
+    value = value.__index__()
+    if not 0 <= value < 2**59:
+        raise ValueError(f"{name}: {argument} is {value}, expected an integer from 0 to {2**59 - 1}")
+    return value
+
+
 def _finish(array, requires_grad):
     t = _core.as_tensor(array)
     if requires_grad:
@@ -105,7 +135,7 @@ def zeros(*size, dtype=None, requires_grad=False):
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return _finish(np.zeros(_shape("zeros", size), dtype or "float32"), requires_grad)
+    return _finish(np.zeros(_shape("zeros", size), _dtype("zeros", dtype)), requires_grad)
 
 
 def ones(*size, dtype=None, requires_grad=False):
@@ -114,7 +144,7 @@ def ones(*size, dtype=None, requires_grad=False):
     >>> ones(2).tolist()
     [1.0, 1.0]
     """
-    return _finish(np.ones(_shape("ones", size), dtype or "float32"), requires_grad)
+    return _finish(np.ones(_shape("ones", size), _dtype("ones", dtype)), requires_grad)
 
 
 def empty(*size, dtype=None, requires_grad=False):
@@ -132,8 +162,8 @@ def full(size, fill_value, dtype=None, requires_grad=False):
     >>> full((2,), 7).tolist()
     [7, 7]
     """
-    if dtype is None:
-        dtype = "int64" if isinstance(fill_value, int | np.integer) else "float32"
+    _number("full", "fill_value", fill_value, finite=False)
+    dtype = _dtype("full", dtype, "int64" if isinstance(fill_value, int | np.integer) else "float32")
     return _finish(np.full(_shape("full", (size,)), fill_value, dtype), requires_grad)
 
 
@@ -181,12 +211,16 @@ def arange(start, end=None, step=1, dtype=None, requires_grad=False):
     """
     if end is None:
         start, end = 0, start
+    for argument, value in (("start", start), ("end", end), ("step", step)):
+        _number("arange", argument, value)
     if step == 0:
         raise ValueError("arange: step is 0, expected another number")
+    if (end - start) // step >= 2**59:
+        raise ValueError(f"arange: from {start} to {end} in steps of {step} are more numbers than a tensor can hold")
     values = np.arange(start, end, step)
-    if dtype is None:
-        dtype = "int64" if values.dtype.kind in "iu" else "float32"
-    return _finish(values.astype(dtype), requires_grad)
+    return _finish(
+        values.astype(_dtype("arange", dtype, "int64" if values.dtype.kind in "iu" else "float32")), requires_grad
+    )
 
 
 def linspace(start, end, steps, dtype=None, requires_grad=False):
@@ -195,7 +229,10 @@ def linspace(start, end, steps, dtype=None, requires_grad=False):
     >>> linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    return _finish(np.linspace(start, end, steps, dtype=dtype or "float32"), requires_grad)
+    _number("linspace", "start", start)
+    _number("linspace", "end", end)
+    steps = _size("linspace", "steps", steps)
+    return _finish(np.linspace(start, end, steps, dtype=_dtype("linspace", dtype)), requires_grad)
 
 
 def eye(n, m=None, dtype=None, requires_grad=False):
@@ -204,7 +241,7 @@ def eye(n, m=None, dtype=None, requires_grad=False):
     >>> eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    return _finish(np.eye(*_shape("eye", (n, n if m is None else m)), dtype=dtype or "float32"), requires_grad)
+    return _finish(np.eye(*_shape("eye", (n, n if m is None else m)), dtype=_dtype("eye", dtype)), requires_grad)
 
 
 # ---- random: each call draws a fresh child of the root that manual_seed sets ----
@@ -217,7 +254,7 @@ def rand(*size, dtype=None, requires_grad=False):
     True
     """
     shape = _shape("rand", size)
-    return _finish(_core.uniform(shape, 0.0, 1.0, _core.seed_child(), 0, dtype or "float32"), requires_grad)
+    return _finish(_core.uniform(shape, 0.0, 1.0, _core.seed_child(), 0, _dtype("rand", dtype).name), requires_grad)
 
 
 def randn(*size, dtype=None, requires_grad=False):
@@ -228,7 +265,7 @@ def randn(*size, dtype=None, requires_grad=False):
     True
     """
     shape = _shape("randn", size)
-    return _finish(_core.normal(shape, 0.0, 1.0, _core.seed_child(), 0, dtype or "float32"), requires_grad)
+    return _finish(_core.normal(shape, 0.0, 1.0, _core.seed_child(), 0, _dtype("randn", dtype).name), requires_grad)
 
 
 def rand_like(input, dtype=None, requires_grad=False):
@@ -258,6 +295,8 @@ def randint(low, high, size=None):
     """
     if size is None:
         low, high, size = 0, low, high
+    _number("randint", "low", low)
+    _number("randint", "high", high)
     if high <= low:
         raise ValueError(f"randint: low is {low} and high is {high}, expected low < high")
     u = _core.uniform(_shape("randint", (size,)), 0.0, 1.0, _core.seed_child(), 0, "float64")
@@ -270,4 +309,4 @@ def randperm(n):
     >>> sorted(randperm(3).tolist())
     [0, 1, 2]
     """
-    return _finish(_core.permutation(n, _core.seed_child()), False)
+    return _finish(_core.permutation(_size("randperm", "n", n), _core.seed_child()), False)

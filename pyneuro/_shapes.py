@@ -1,5 +1,6 @@
 """Shapes and choice by PyTorch's names: reshape, transpose, cat, split, gather, ... Each is also a method of Tensor."""
 
+import collections.abc
 import math
 
 from pyneuro import _core
@@ -20,6 +21,7 @@ __all__ = [
     "split",
     "squeeze",
     "stack",
+    "tile",
     "transpose",
     "unsqueeze",
 ]
@@ -31,9 +33,13 @@ def _tensor(x):
 
 def _sizes(sizes):
     """Sizes given one by one, or as one tuple."""
-    if len(sizes) == 1 and not hasattr(sizes[0], "__index__"):
-        return tuple(sizes[0])
-    return tuple(sizes)
+    return tuple(_each(sizes[0])) if len(sizes) == 1 else tuple(sizes)
+
+
+def _each(dims):
+    """Dimensions given as one int, or as several."""
+    several = isinstance(dims, collections.abc.Iterable) and not hasattr(dims, "__index__")
+    return dims if several else [dims]
 
 
 def reshape(input, *shape):
@@ -62,6 +68,7 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 def _dim(name, shape, dim, extra=0):
     """dim as 0..rank-1; IndexError with both."""
+    dim = _integer(name, "dim", dim)
     rank = max(len(shape) + extra, 1)
     if not -rank <= dim < rank:
         raise IndexError(
@@ -78,11 +85,7 @@ def squeeze(input, dim=None):
     (3,)
     """
     shape = _tensor(input).shape
-    dims = (
-        range(len(shape))
-        if dim is None
-        else [_dim("squeeze", shape, d) for d in ([dim] if isinstance(dim, int) else dim)]
-    )
+    dims = range(len(shape)) if dim is None else [_dim("squeeze", shape, d) for d in _each(dim)]
     return reshape(input, [n for i, n in enumerate(shape) if n != 1 or i not in dims])
 
 
@@ -135,6 +138,24 @@ def broadcast_to(input, *shape):
     return _ops["expand"](input, _sizes(shape))
 
 
+def _several(name, tensors):
+    """`tensors` as a list that is not empty."""
+    try:
+        tensors = list(tensors)
+    except TypeError:
+        raise TypeError(f"{name}: tensors is of type {type(tensors).__name__}, expected a list of tensors") from None
+    if not tensors:
+        raise ValueError(f"{name}: tensors is empty, expected at least one tensor")
+    return tensors
+
+
+def _integer(name, argument, value):
+    """`value` as an int; TypeError for anything else."""
+    if not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: {argument} is {value!r:.80}, expected an integer")
+    return value.__index__()
+
+
 def cat(tensors, dim=0):
     """Tensors one behind the other along `dim`; the other sizes must agree.
 
@@ -142,7 +163,7 @@ def cat(tensors, dim=0):
     >>> pn.cat([pn.tensor([1.0]), pn.tensor([2.0, 3.0])]).tolist()
     [1.0, 2.0, 3.0]
     """
-    return _ops["concat"](list(tensors), dim)
+    return _ops["concat"](_several("cat", tensors), dim)
 
 
 concat = cat
@@ -155,7 +176,7 @@ def stack(tensors, dim=0):
     >>> pn.stack([pn.tensor([1.0, 2.0]), pn.tensor([3.0, 4.0])]).shape
     (2, 2)
     """
-    return _ops["stack"](list(tensors), dim)
+    return _ops["stack"](_several("stack", tensors), dim)
 
 
 def flip(input, dims):
@@ -166,8 +187,32 @@ def flip(input, dims):
     [2, 1, 0]
     """
     input = _tensor(input)
-    dims = [_dim("flip", input.shape, d) for d in ([dims] if isinstance(dims, int) else dims)]
+    dims = [_dim("flip", input.shape, d) for d in _each(dims)]
     return input[tuple(slice(None, None, -1 if d in dims else None) for d in range(input.ndim))]
+
+
+def tile(input, *dims):
+    """`input` beside itself, dims[d] times along dimension d, counted from the last one as in broadcasting.
+
+    ValueError for a negative number.
+
+    >>> import pyneuro as pn
+    >>> pn.tile(pn.tensor([[1, 2]]), (2, 2)).tolist()
+    [[1, 2, 1, 2], [1, 2, 1, 2]]
+    """
+    input, counts = _tensor(input), [_integer("tile", "dims", n) for n in _sizes(dims)]
+    if any(n < 0 for n in counts):
+        raise ValueError(f"tile: dims is {tuple(counts)}, expected numbers of 0 or more")
+    rank = max(input.ndim, len(counts))
+    shape = [1] * (rank - input.ndim) + list(input.shape)
+    for d, n in enumerate([1] * (rank - len(counts)) + list(counts)):
+        if n == 1:
+            continue
+        # (outer, 1, rest) -> (outer, n, rest): n copies of each stretch from dimension d on.
+        outer, rest = math.prod(shape[:d]), math.prod(shape[d:])
+        input = _ops["expand"](reshape(input, (outer, 1, rest)), (outer, n, rest))
+        shape[d] *= n
+    return reshape(input, shape)
 
 
 def split(input, split_size, dim=0):
@@ -180,12 +225,13 @@ def split(input, split_size, dim=0):
     input = _tensor(input)
     dim = _dim("split", input.shape, dim)
     n = input.shape[dim]
-    if isinstance(split_size, int):
+    if not isinstance(split_size, collections.abc.Iterable):
+        split_size = _integer("split", "split_size", split_size)
         if split_size <= 0:
             raise ValueError(f"split: split_size is {split_size}, expected at least 1")
         sizes = [min(split_size, n - at) for at in range(0, n, split_size)] or [0]
     else:
-        sizes = list(split_size)
+        sizes = [_integer("split", "split_size", size) for size in split_size]
         if sum(sizes) != n:
             raise ValueError(
                 f"split: the sizes {sizes} add up to {sum(sizes)}, expected {n}, the size of dimension {dim}"
@@ -205,7 +251,7 @@ def chunk(input, chunks, dim=0):
     [[0, 1], [2, 3]]
     """
     input = _tensor(input)
-    if chunks < 1:
+    if _integer("chunk", "chunks", chunks) < 1:
         raise ValueError(f"chunk: chunks is {chunks}, expected at least 1")
     n = input.shape[_dim("chunk", input.shape, dim)]
     return split(input, max(-(-n // chunks), 1), dim)

@@ -259,6 +259,8 @@ static PyObject *import_capsule(PyObject *capsule) {
 /* obj.__dlpack__(max_version=(1, 0)), or without arguments for producers of the older protocol. */
 static PyObject *ask_for_capsule(PyObject *obj) {
     PyObject *method = PyObject_GetAttrString(obj, "__dlpack__");
+    if (!method && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Format(PyExc_TypeError, "from_dlpack: obj is of type %R, expected an array with __dlpack__", (PyObject *)Py_TYPE(obj));
     if (!method) return NULL;
     PyObject *none = PyTuple_New(0), *version = Py_BuildValue("{s(ii)}", "max_version", 1, 0);
     PyObject *capsule = none && version ? PyObject_Call(method, none, version) : NULL;

@@ -24,8 +24,12 @@ static bool parse_seed(PyObject *o, uint64_t *seed) {
 PyDoc_STRVAR(manual_seed_doc, "manual_seed(seed, /)\n--\n\nSets the root of all randomness that is given no seed of its own.");
 static PyObject *manual_seed(PyObject *module, PyObject *o) {
     (void)module;
-    uint64_t seed;
-    if (!parse_seed(o, &seed)) return NULL;
+    if (!PyIndex_Check(o)) return PyErr_Format(PyExc_TypeError, "manual_seed: seed is %R, expected an integer", o);
+    PyObject *index = PyNumber_Index(o);
+    const uint64_t seed = index ? PyLong_AsUnsignedLongLong(index) : 0;
+    Py_XDECREF(index);
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OverflowError)) return NULL;
+    if (PyErr_Occurred()) return PyErr_Format(PyExc_ValueError, "manual_seed: seed is %R, expected an integer from 0 to 2**64 - 1", o);
     pn_py_state_get()->root = seed;
     pn_py_state_get()->children = 0;
     pn_py_set_random(seed, 0);

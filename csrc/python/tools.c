@@ -68,9 +68,11 @@ static PyObject *set_layer(PyObject *module, PyObject *label) {
 
 static PyObject *set_num_threads(PyObject *module, PyObject *o) {
     (void)module;
-    const long n = PyLong_AsLong(o);
+    int beyond = 0; /* -1 or 1 for what no C integer holds */
+    if (!PyIndex_Check(o)) return PyErr_Format(PyExc_TypeError, "set_num_threads: n is %R, expected an integer", o);
+    const long long n = PyLong_AsLongLongAndOverflow(o, &beyond);
     if (n == -1 && PyErr_Occurred()) return NULL;
-    if (n < 0) return PyErr_Format(PyExc_ValueError, "the number of threads is %ld, expected at least 1, or 0 for the default", n);
+    if (n < 0 || beyond) return PyErr_Format(PyExc_ValueError, "set_num_threads: n is %R, expected at least 1, or 0 for the default", o);
     pn_threads_set(n > PN_MAX_THREADS ? PN_MAX_THREADS : (int)n);
     Py_RETURN_NONE;
 }

@@ -206,7 +206,7 @@ def test_dlpack_between_numpy_and_us():
     assert t.__dlpack_device__() == (1, 0)
     with pytest.raises(BufferError, match=r"use t\.detach"):
         (pn.ones(1, requires_grad=True) * 2).__dlpack__()
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError, match="expected an array with __dlpack__"):
         pn.from_dlpack(3)
 
 
@@ -246,9 +246,9 @@ def test_what_is_no_operand():
         lambda: t + "a",
         lambda: "a" * t,
         lambda: t @ 2,
-        lambda: t // 2,
+        lambda: t // "a",
         lambda: t & t,
-        lambda: t % 2,
+        lambda: t % None,
         lambda: t < "a",
     ):
         with pytest.raises(TypeError):
@@ -537,3 +537,48 @@ def test_nothing_is_written_to_stderr_by_warnings():
         pn.tensor([1.0]).numpy()
         np.asarray(pn.tensor([1.0]))
         pn.tensor([np.nan, np.inf]).exp().log()
+
+
+MISTAKES = [
+    (lambda: pn.cat([]), ValueError, "cat: tensors is empty, expected at least one tensor"),
+    (lambda: pn.stack([]), ValueError, "stack: tensors is empty, expected at least one tensor"),
+    (lambda: pn.cat(3), TypeError, "cat: tensors is of type int, expected a list of tensors"),
+    (lambda: pn.arange(1e30), ValueError, r"arange: from 0 to 1e\+30 in steps of 1 are more numbers than a tensor can"),
+    (lambda: pn.arange(10**30), ValueError, "arange: from 0 to 1(0+) in steps of 1 are more numbers"),
+    (lambda: pn.arange(0, math.inf), ValueError, "arange: end is inf, expected a finite number"),
+    (lambda: pn.arange("a"), TypeError, "arange: end is 'a', expected a number"),
+    (lambda: pn.arange(3, dtype="f16"), TypeError, "arange: dtype is 'f16', expected 'float32', 'float64' or 'int64'"),
+    (lambda: pn.zeros(2, dtype=3), TypeError, "zeros: dtype is 3, expected"),
+    (lambda: pn.ones(2, dtype="float16"), TypeError, "ones: dtype is 'float16', expected"),
+    (lambda: pn.randn(2, dtype="float16"), TypeError, "randn: dtype is 'float16', expected"),
+    (lambda: pn.full((2,), "a"), TypeError, "full: fill_value is 'a', expected a number"),
+    (lambda: pn.linspace(0, 1, -1), ValueError, "linspace: steps is -1, expected an integer from 0 to"),
+    (lambda: pn.linspace("a", 1, 2), TypeError, "linspace: start is 'a', expected a number"),
+    (lambda: pn.randint(0, "a", (2,)), TypeError, "randint: high is 'a', expected a number"),
+    (lambda: pn.randperm(-1), ValueError, "randperm: n is -1, expected an integer from 0 to"),
+    (lambda: pn.randperm(1.5), TypeError, "randperm: n is 1.5, expected an integer"),
+    (
+        lambda: pn.from_dlpack(3),
+        TypeError,
+        "from_dlpack: obj is of type <class 'int'>, expected an array with __dlpack",
+    ),
+    (lambda: pn.set_num_threads("a"), TypeError, "set_num_threads: n is 'a', expected an integer"),
+    (lambda: pn.set_num_threads(-1), ValueError, "set_num_threads: n is -1, expected at least 1"),
+    (lambda: pn.set_num_threads(-(10**30)), ValueError, "set_num_threads: n is -1(0+), expected at least 1"),
+    (lambda: pn.manual_seed(-1), ValueError, r"manual_seed: seed is -1, expected an integer from 0 to 2\*\*64 - 1"),
+    (lambda: pn.manual_seed(2**64), ValueError, "manual_seed: seed is 18446744073709551616, expected"),
+    (lambda: pn.manual_seed(1.5), TypeError, "manual_seed: seed is 1.5, expected an integer"),
+    (lambda: pn.split(pn.ones(3), 1.5), TypeError, "split: split_size is 1.5, expected an integer"),
+    (lambda: pn.chunk(pn.ones(3), "a"), TypeError, "chunk: chunks is 'a', expected an integer"),
+    (lambda: pn.squeeze(pn.ones(3), 1.5), TypeError, "squeeze: dim is 1.5, expected an integer"),
+    (lambda: pn.unsqueeze(pn.ones(3), "a"), TypeError, "unsqueeze: dim is 'a', expected an integer"),
+    (lambda: pn.flip(pn.ones(3), "a"), TypeError, "flip: dim is 'a', expected an integer"),
+    (lambda: pn.tile(pn.ones(3), 1.5), TypeError, "tile: dims is 1.5, expected an integer"),
+    (lambda: pn.round(pn.ones(3), decimals="a"), TypeError, "round: decimals is 'a', expected an integer"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "kind", "message"), MISTAKES, ids=range(len(MISTAKES)))
+def test_mistakes_name_the_argument(mistake, kind, message):
+    with pytest.raises(kind, match=f"^{message}"):
+        mistake()
