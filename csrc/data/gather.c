@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#define LINE 64
+#define PAGE 4096
+#define LONG_ROW 512 /* bytes from which a row is fetched before it is read */
+
 size_t pn_number_bytes(pn_number number) {
     static const unsigned char bytes[PN_NUM_COUNT] = {1, 1, 1, 2, 2, 4, 4, 8, 8, 2, 4, 8};
     return bytes[number];
@@ -125,6 +129,19 @@ static void tiny_rows(const pn_source *s, const int64_t *index, int64_t first, i
     }
 }
 
+/* Random rows of a large array lie on pages nobody has looked at for long. The walks to find them run side by side when all pages are touched first. */
+static void touch_pages(const pn_source *s, const int64_t *index, int64_t n, int64_t bytes) {
+    for (int64_t i = 0; i < n; i++) {
+        const char *row = s->data + index[i] * s->row_stride;
+        for (int64_t at = 0; at < bytes; at += PAGE) __builtin_prefetch(row + at);
+        __builtin_prefetch(row + bytes - 1);
+    }
+}
+
+static void fetch_row(const char *row, int64_t bytes) {
+    for (int64_t at = 0; at < bytes; at += LINE) __builtin_prefetch(row + at);
+}
+
 void pn_source_gather(const pn_source *s, const int64_t *index, int64_t first, int64_t n, int dtype, void *dst) {
     const run_fn run = runs[s->number][s->swapped][dtype];
     const size_t bytes = pn_dtype_bytes(dtype), item = pn_number_bytes(s->number);
@@ -136,7 +153,11 @@ void pn_source_gather(const pn_source *s, const int64_t *index, int64_t first, i
         tiny_rows(s, index, first, n, (size_t)s->row_size * bytes, to);
         return;
     }
+    const int64_t length = s->row_size * (int64_t)item;
+    const bool fetch = index && s->packed && length >= LONG_ROW;
+    if (fetch) touch_pages(s, index, n, length);
     for (int64_t i = 0; i < n; i++, to += (size_t)s->row_size * bytes) {
+        if (fetch && i + 1 < n) fetch_row(s->data + index[i + 1] * s->row_stride, length);
         const char *row = s->data + (index ? index[i] : first + i) * s->row_stride;
         if (!s->packed)
             scattered_row(s, run, row, to, bytes);
