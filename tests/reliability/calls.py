@@ -14,6 +14,7 @@ import numpy as np
 
 import pyneuro as pn
 from pyneuro import nn, optim
+from tests.training.networks import Double
 
 from . import nets
 
@@ -127,18 +128,6 @@ def _fit_validated() -> Case:
     return Case(lambda: train(net), lambda: nets.digest(net) in whole, lambda: train(net))
 
 
-class _Double(pn.Function):
-    """y = 2 x, written in Python."""
-
-    @staticmethod
-    def forward(ctx, x):
-        return 2 * x
-
-    @staticmethod
-    def backward(ctx, g):
-        return 2 * g
-
-
 class _Doubling(nn.Module):
     """A network with an operation of one's own."""
 
@@ -148,7 +137,7 @@ class _Doubling(nn.Module):
         self.a = nn.Linear(20, 5)
 
     def forward(self, x):
-        return _Double.apply(self.a(x))
+        return Double.apply(self.a(x))
 
 
 def _fit_regression() -> Case:

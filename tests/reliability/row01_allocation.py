@@ -12,6 +12,7 @@ import importlib.util
 import json
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyneuro as pn
@@ -57,19 +58,29 @@ def raised_here(error: BaseException) -> bool:
     return str(Path(pn.__file__).parent) in frame.tb_frame.f_code.co_filename
 
 
-def core_failures(name: str, sticky: bool, most: int) -> str:
-    """k = 1, 2, ... in one child; JSON of [handled, injected, what went wrong first]."""
+def tally(name: str, domain: str, outcomes: Iterable[tuple[int, str]]) -> str:
+    """JSON of [handled, injected, what went wrong first] from (k, outcome)."""
     handled = injected = 0
     wrong = ""
-    for k in range(1, most + 1):
-        outcome = attempt(name, lambda k=k: _core.alloc_fail_at(k, sticky), lambda: _core.alloc_fail_at(0, False), True)
-        if outcome == "passed":
-            break
+    for k, outcome in outcomes:
         injected += 1
         handled += outcome == "handled"
         if outcome != "handled" and not wrong:
-            wrong = f"{name}, allocation {k}{' and later' if sticky else ''}: {outcome}"
+            wrong = f"{name}, {domain} {k}: {outcome}"
     return json.dumps([handled, injected, wrong])
+
+
+def core_failures(name: str, sticky: bool, most: int) -> str:
+    """k = 1, 2, ... in one child, until the call passes; the tally."""
+
+    def outcomes() -> Iterator[tuple[int, str]]:
+        for k in range(1, most + 1):
+            outcome = attempt(name, lambda k=k: _core.alloc_fail_at(k, sticky), lambda: _core.alloc_fail_at(0), True)
+            if outcome == "passed":
+                return
+            yield k, outcome
+
+    return tally(name, "allocation from" if sticky else "allocation", outcomes())
 
 
 def python_failures(name: str, ks: list[int]) -> str:
@@ -83,17 +94,8 @@ def python_failures(name: str, ks: list[int]) -> str:
 
     sys.unraisablehook = lambda _: None  # a generator that cannot be closed for want of memory is let go: not our words
     attempt(name, lambda: None, lambda: None, False)  # imports and caches first
-    handled = injected = 0
-    wrong = ""
-    for k in ks:
-        outcome = attempt(name, lambda k=k: arm(k), _testcapi.remove_mem_hooks, False)
-        if outcome in ("passed", "elsewhere"):
-            continue
-        injected += 1
-        handled += outcome == "handled"
-        if outcome != "handled" and not wrong:
-            wrong = f"{name}, Python allocation {k}: {outcome}"
-    return json.dumps([handled, injected, wrong])
+    outcomes = ((k, attempt(name, lambda k=k: arm(k), _testcapi.remove_mem_hooks, False)) for k in ks)
+    return tally(name, "Python allocation", (found for found in outcomes if found[1] not in ("passed", "elsewhere")))
 
 
 def keep_pairs(count: int = 2000) -> None:

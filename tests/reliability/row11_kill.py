@@ -8,6 +8,7 @@ checkpoint that was only partly written, and a disk that is full.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -16,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
 import pyneuro as pn
-from pyneuro import _files, optim
+from pyneuro import _files, nn, optim
 
 from . import nets
 from .figure import Figure, pick
@@ -73,31 +75,43 @@ def killed_and_resumed(number: int, whole: str, duration: float) -> bool:
         return again.returncode == 0 and text[-1] == whole
 
 
-def truncated_writes() -> tuple[int, int]:
-    """(good, tried):
+@contextlib.contextmanager
+def trained(epochs: int) -> Iterator[tuple[nn.Module, Callable[[nn.Module, int], object], Path]]:
+    """(a net after some epochs, what trains a net on to a number of epochs, its checkpoint) in their own folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "run.safetensors")
+        x, y = nets.data(128)
 
-    the temporary file cut at many lengths, as after a power failure; the old checkpoint still loads.
+        def on(net: nn.Module, epochs: int) -> object:
+            return nets.fit(net, x, y, epochs=epochs, checkpoint=str(path), resume=path.exists())
+
+        net = nets.dense()
+        on(net, epochs)
+        yield net, on, path
+
+
+def truncated_writes() -> tuple[int, int]:
+    """(good, tried): the temporary file cut at many lengths, as after a power failure; the old checkpoint still loads.
+
+    Then the checkpoint itself is cut, by a file system that broke its promise: refused, in one sentence.
     """
     good = tried = 0
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder, "run.safetensors"))
-        x, y = nets.data(128)
-        net = nets.dense()
-        nets.fit(net, x, y, epochs=1, checkpoint=path)
-        complete = Path(path).read_bytes()
-        for length in range(0, len(complete), max(1, len(complete) // 40)):
-            Path(folder, ".pyneuro-0123456789abcdef.tmp").write_bytes(complete[:length])
+    with trained(1) as (net, on, path):
+        complete = path.read_bytes()
+        lengths = range(0, len(complete), max(1, len(complete) // 40))
+        for length in lengths:
+            path.with_name(".pyneuro-0123456789abcdef.tmp").write_bytes(complete[:length])
             other = nets.dense()
-            nets.fit(other, x, y, epochs=1, checkpoint=path, resume=True)
+            on(other, 1)
             tried += 1
             good += nets.digest(other) == nets.digest(net)
-        for length in range(0, len(complete), max(1, len(complete) // 40)):
-            Path(path).write_bytes(complete[:length])  # a file system that broke its promise: refused, in one sentence
+        for length in lengths:
+            path.write_bytes(complete[:length])
             other = nets.dense()
             before = nets.digest(other)
             tried += 1
             try:
-                nets.fit(other, x, y, epochs=1, checkpoint=path, resume=True)
+                on(other, 1)
             except ValueError:
                 good += nets.digest(other) == before
     return good, tried
@@ -107,19 +121,15 @@ def full_disk() -> tuple[int, int]:
     """(good, tried): the k-th write, flush or rename fails with ENOSPC; the last checkpoint stays and loads."""
     good = tried = 0
     for name in ("write", "fsync", "replace"):
-        with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder, "run.safetensors"))
-            x, y = nets.data(128)
-            net = nets.dense()
-            nets.fit(net, x, y, epochs=2, checkpoint=path)
-            kept = Path(path).read_bytes()
+        with trained(2) as (net, on, path):
+            kept = path.read_bytes()
             with failing(name):
                 tried += 1
                 try:
-                    nets.fit(net, x, y, epochs=4, checkpoint=path, resume=True)
+                    on(net, 4)
                 except OSError as error:
-                    left = [entry for entry in os.listdir(folder) if entry.endswith(".tmp")]
-                    good += error.errno == errno.ENOSPC and Path(path).read_bytes() == kept and not left
+                    left = list(path.parent.glob("*.tmp"))
+                    good += error.errno == errno.ENOSPC and path.read_bytes() == kept and not left
     return good, tried
 
 

@@ -7,16 +7,14 @@ the network must still be usable: finite weights, a History, and another short f
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
 import signal
-import threading
-import time
 
 import numpy as np
 
 import pyneuro as pn
 from pyneuro import nn, optim
+from tests.training.interrupting import interrupted
 
 from . import nets
 from .figure import Figure, pick
@@ -65,28 +63,11 @@ def long_calls() -> dict:
     }
 
 
-def latency(call, rng: random.Random) -> float:
-    """Seconds from the signal to the exception."""
-    sent = []
-
-    def send():
-        time.sleep(rng.uniform(0.02, 0.25))
-        sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    sender = threading.Thread(target=send)
-    try:
-        sender.start()
-        call()
-    except KeyboardInterrupt:
-        caught = time.perf_counter()
-        sender.join()
-        return caught - sent[0]
-    raise AssertionError("the call ended before the signal")
-
-
 def measure(size: str) -> list[Figure]:
-    """Worst and 99.9 % latency over all calls."""
+    """Worst and 99.9 % latency over all calls, by the clock on the wall.
+
+    The sample runs beside anything, so the time for which the process had a core counts there when that is less.
+    """
     rng = random.Random()
     load = multiprocessing.get_context("spawn")
     stop = load.Event()
@@ -97,7 +78,8 @@ def measure(size: str) -> list[Figure]:
     try:
         for name, (call, check) in long_calls().items():
             for _ in range(pick(size, 5, 100, 1000)):
-                found.append((latency(call, rng), name))
+                passed, had = interrupted(call, rng.uniform(0.02, 0.25))
+                found.append((float(min(passed, had) if size == "sample" else passed), name))
             check()
     finally:
         signal.signal(signal.SIGINT, previous)

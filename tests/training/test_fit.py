@@ -543,19 +543,9 @@ def test_gradient_hooks_are_called():
     assert len(seen) == 9
 
 
-class Double(pn.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return 2 * x
-
-    @staticmethod
-    def backward(ctx, g):
-        return 2 * g
-
-
 class Scaled(nn.Module):
     def forward(self, x):
-        return Double.apply(x)
+        return networks.Double.apply(x)
 
 
 def test_python_functions_train_in_the_plan():

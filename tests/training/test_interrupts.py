@@ -7,15 +7,14 @@ process has a core, whichever is less; and in the better half of the moments by 
 merely slept would need no core.
 """
 
-import os
 import random
 import signal
 import threading
-import time
 
 import networks
 import numpy as np
 import pytest
+from interrupting import interrupted
 
 import pyneuro as pn
 from pyneuro import _core, nn, optim
@@ -23,7 +22,6 @@ from pyneuro._fit.runners import PlanRunner
 
 MOMENTS = 20
 USUAL, MOST = 0.05, 0.1  # seconds
-PATIENCE = 300  # seconds until a test gives up what should have happened long ago
 
 
 @pytest.fixture(autouse=True)
@@ -32,35 +30,6 @@ def python_handles_signals():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-def clocks():
-    """Now, and the time for which this process has had a core."""
-    return np.array([time.perf_counter(), time.process_time()])
-
-
-def interrupted(call, delay, begun=None):
-    """Seconds from the signal to the exception: those passed, and those that this process had a core (or several: their
-    sum). `call` must not end by itself. begun: an event to wait for first.
-    """
-    sent = []
-
-    def send():
-        if begun is not None:
-            begun.wait(PATIENCE)
-        time.sleep(delay)
-        sent.append(clocks())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    sender = threading.Thread(target=send)
-    try:
-        sender.start()
-        call()
-    except KeyboardInterrupt:
-        caught = clocks()
-        sender.join()
-        return caught - sent[0]
-    raise AssertionError("the call ended before the signal")
 
 
 class Begun(pn.callbacks.Callback):
