@@ -578,3 +578,14 @@ def test_interrupting_a_long_operation():
             np.testing.assert_array_equal(w.grad.numpy(), expected)
         w.grad = None
     assert total / 4 < 1, "seconds: a machine under load may be late, but not by a product of matrices"
+
+
+def test_linear_does_not_read_its_output():
+    """Its derivative needs the inputs alone, so the output may be written to, as in PyTorch."""
+    x, w = (pn.ones(*shape, requires_grad=True) for shape in ((5, 2), (3, 2)))
+    y = pn.nn.functional.linear(x, w)
+    total = y.sum()
+    with pn.no_grad():
+        y += 1
+    total.backward()
+    assert w.grad.tolist() == [[5.0, 5.0]] * 3 and x.grad.tolist() == [[3.0, 3.0]] * 5
