@@ -22,8 +22,9 @@ tsan: ## tests of the threads under ThreadSanitizer
 bench: ## speed against PyTorch and JAX (both must be installed)
 	$(PYTHON) tests/benchmarks/run.py dense
 
-fuzz: ## property tests with many more examples than usual
-	$(PYTHON) -m pytest tests -k fuzz --hypothesis-profile=fuzz
+fuzz: ## property tests with many more examples than usual, spoilt files, hostile calls
+	$(PYTHON) -m pytest tests -m hypothesis --hypothesis-profile=fuzz
+	$(PYTHON) tests/reliability/run.py --size ci 5 6
 
 # Linux on ARM under an emulator, Windows compiled and linked, and the portable level in plain C with vectors of width 1.
 # The emulator itself cannot start threads after a fork, so the two tests that do are left out there.
