@@ -29,6 +29,10 @@ typedef struct pn_optimizer {
     void *state;               /* one flat allocation */
     size_t state_bytes;
     int64_t steps; /* completed updates */
+    /* Of train/guard.h. */
+    int64_t safe_steps;    /* updates until weights and state are measured again */
+    uint64_t safe_version; /* of all parameters, when that count was right */
+    bool has_loaded;       /* state was loaded, or a decay rate changed: not what the rule itself would have made */
 } pn_optimizer;
 
 /* How a buffer of a plan is stored. Logical shapes are (n, c, ...); weights and everything the user sees are plain. */
@@ -74,9 +78,11 @@ char *pn_plan_text(const pn_plan *p);
 
 /* What the caller of a run and the plan tell each other. The caller sets the first part before a step (behind a barrier); the rest is result. */
 typedef struct pn_plan_run {
-    bool checked;     /* the replay after a non-finite step: every op is looked at. Only with a team of one */
-    double input_max; /* bound on |x| of real inputs, INFINITY when unknown: spares a pass before fused updates */
-    pn_status status; /* first failure, PN_OK otherwise */
+    bool checked;          /* the replay after a non-finite step: every op is looked at. Only with a team of one */
+    double input_max;      /* bound on |x| of real inputs, INFINITY when unknown: spares a pass before fused updates */
+    double gradient_limit; /* of |gradients|: up to here the update needs no look */
+    pn_status status;      /* first failure, PN_OK otherwise */
+    bool is_risky;         /* a gradient is above the limit; the same on every member behind pn_plan_step */
     pn_error error;
 } pn_plan_run;
 /* Which random numbers the next step draws. */
@@ -87,6 +93,8 @@ void pn_plan_set_random(pn_plan *p, pn_random random);
 bool pn_plan_step(pn_plan *p, pn_plan_run *run, pn_member *m);
 /* SPMD: applies the prepared optimiser, fused weight gradients included. Never fails, never polls. The caller puts a barrier after it. */
 void pn_plan_update(pn_plan *p, const pn_optimizer *o, pn_member *m);
+/* "weight of shape (8, 4) in Linear(4, 8) (layer 0)" for a parameter of the plan. */
+void pn_plan_describe(const pn_plan *p, const pn_tensor *parameter, char *text, size_t size);
 /* SPMD: sum of squares over all gradients (for clipping and GradBelow), in fixed order; same on every member. Needs keep_gradients. */
 double pn_plan_gradient_norm2(pn_plan *p, pn_member *m);
 #endif

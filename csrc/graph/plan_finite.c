@@ -1,5 +1,6 @@
 /* Numbers that are not finite: the check of every step, and the replay that names the op which made the first one. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "graph/plan_internal.h"
@@ -42,6 +43,15 @@ static bool is_too_large(const pn_plan *p, int i, double x, double gy) {
     return !(x == 0 || gy == 0 || x < limit / rows / gy);
 }
 
+static bool is_above_limit(const pn_plan *p, const double *seen) {
+    double largest = seen[0];
+    for (int i = 0; i < p->n_deferred; i++) {
+        const double product = seen[1 + 2 * i] * seen[2 + 2 * i] * (double)p->deferred[i].rows;
+        if (product > largest) largest = product;
+    }
+    return largest > p->run->gradient_limit;
+}
+
 static bool judge(pn_plan *p, pn_member *m, const double *seen) {
     const pn_view *out = &p->outputs[0];
     const double loss = out->shape.dtype == PN_F32 ? (double)*(const float *)out->data : *(const double *)out->data;
@@ -51,6 +61,10 @@ static bool judge(pn_plan *p, pn_member *m, const double *seen) {
         large |= is_too_large(p, i, seen[1 + 2 * i], seen[2 + 2 * i]);
     }
     if (m->index == 0) p->unfused = large;
+    if (finite && is_above_limit(p, seen)) {
+        if (m->index == 0) p->run->is_risky = true;
+        pn_member_barrier(m);
+    }
     if (!finite || !large) return finite;
     /* This step runs unfused: the gradients of the deferred weights are computed, stored and looked at. */
     for (int i = 0; i < p->n_deferred; i++) {
@@ -155,4 +169,22 @@ void plan_walk_checked(pn_plan *p, pn_member *m) {
         p->code[i].fn(&p->code[i].call, m);
         if (!innocent && blame(p, i)) return;
     }
+}
+
+/* ---- names ---- */
+
+void pn_plan_describe(const pn_plan *p, const pn_tensor *parameter, char *text, size_t size) {
+    char shape[256];
+    pn_shape_text(&parameter->shape, shape);
+    for (int i = 0; i < p->n_code; i++) {
+        const pn_call *c = &p->code[i].call;
+        for (int k = 0; c->op && k < c->n_in; k++) {
+            pn_op_input input = {.name = "", .length = 0};
+            if (c->in[k].data != parameter->storage->data) continue;
+            pn_op_get_input(c->op, k, &input);
+            snprintf(text, size, "%.*s of shape %s in %s", input.length, input.name, shape, p->notes[i].layer ? p->notes[i].layer : c->op->name);
+            return;
+        }
+    }
+    snprintf(text, size, "a parameter of shape %s", shape);
 }

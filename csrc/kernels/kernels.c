@@ -117,7 +117,20 @@ static void adam(pn_hyper *h) {
     h->c[7] = 1 - h->lr * h->weight_decay;
 }
 
-#define UPDATE(name, state, prepare, ...) static void name##_prepare(pn_hyper *h) prepare
+/* No limit: nothing keeps the numbers of this rule in proportion. */
+static double limit_if(bool has_one, double limit) { return has_one ? limit : (double)__builtin_inf(); }
+/* Cauchy and Schwarz: |m| <= reach sqrt(v) for running means m, v of any numbers and of their squares. */
+static double adam_reach(const pn_hyper *h) {
+    const double memory = h->beta1 * h->beta1 / h->beta2;
+    return limit_if(h->eps > 0 && memory < 1, 1 / __builtin_sqrt((1 - h->beta2) * (1 - memory)));
+}
+static double rmsprop_reach(const pn_hyper *h) { return limit_if(h->eps > 0 && h->alpha < 1, 1 / __builtin_sqrt(1 - h->alpha)); }
+
+#define UPDATE(name, state, prepare, body, limit, ...)                                                                                                         \
+    static void name##_prepare(pn_hyper *h) prepare static double name##_limit(const pn_hyper *h) {                                                            \
+        (void)h;                                                                                                                                               \
+        return limit;                                                                                                                                          \
+    }
 #include "kernels/update.def"
 #undef UPDATE
 
@@ -125,8 +138,8 @@ static void adam(pn_hyper *h) {
 #define S1(a) .n_state = 1, .state = {#a}
 #define S2(a, b) .n_state = 2, .state = {#a, #b}
 #define S3(a, b, c) .n_state = 3, .state = {#a, #b, #c}
-#define UPDATE(text, states, prepare_code, body, formula_text, source_text)                                                                                    \
-    {.name = #text, .formula = formula_text, .source = source_text, states, .prepare = text##_prepare},
+#define UPDATE(text, states, prepare_code, body, limit, formula_text, source_text)                                                                             \
+    {.name = #text, .formula = formula_text, .source = source_text, states, .prepare = text##_prepare, .reach = text##_limit},
 const pn_update_info pn_updates[PN_UPDATE_COUNT] = {
 #include "kernels/update.def"
 };

@@ -121,9 +121,10 @@ extern const pn_act_info pn_acts[PN_ACT_COUNT];
 /* Facts about a line of update.def. */
 typedef struct pn_update_info {
     const char *name, *formula, *source;
-    int n_state;                  /* arrays of the parameter's size, 0..3 */
-    const char *state[3];         /* their names, PyTorch's */
-    void (*prepare)(pn_hyper *h); /* fills h->c from the fields above and h->step */
+    int n_state;                        /* arrays of the parameter's size, 0..3 */
+    const char *state[3];               /* their names, PyTorch's */
+    void (*prepare)(pn_hyper *h);       /* fills h->c from the fields above and h->step */
+    double (*reach)(const pn_hyper *h); /* how far an update moves a weight at most, in units of lr; 0: in proportion to gradients */
 } pn_update_info;
 extern const pn_update_info pn_updates[PN_UPDATE_COUNT];
 

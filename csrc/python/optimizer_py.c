@@ -169,6 +169,8 @@ static PyObject *set_hyper(PyObject *self, PyObject *args) {
     if (!h) return NULL;
     copy = *h;
     if (!read_hyper(&copy, dict)) return NULL;
+    O(self)->has_loaded |= copy.beta1 != h->beta1 || copy.beta2 != h->beta2 || copy.alpha != h->alpha;
+    O(self)->safe_steps = 0;
     *h = copy;
     Py_RETURN_NONE;
 }
@@ -179,10 +181,13 @@ static PyObject *get_hyper(PyObject *self, PyObject *group) {
 }
 
 static PyObject *step(PyObject *self, PyObject *args) {
-    double scale = 1;
+    double scale = 1, largest = -1;
+    int failed = -1;
     pn_error e;
-    if (!PyArg_ParseTuple(args, "|d:step", &scale) || !is_idle(self)) return NULL;
-    if (pn_optimizer_step(O(self), scale, &e)) return pn_py_raise(&e);
+    if (!PyArg_ParseTuple(args, "|dd:step", &scale, &largest) || !is_idle(self)) return NULL;
+    const pn_status status = pn_optimizer_step(O(self), scale, largest, &failed, &e);
+    if (failed >= 0) return PyLong_FromLong(failed);
+    if (status) return pn_py_raise(&e);
     Py_RETURN_NONE;
 }
 
@@ -242,6 +247,8 @@ static PyObject *load_state(PyObject *self, PyObject *dict) {
             for (int i = 0; i < o->n_segments; i++) {
                 PyObject *array = given_array(o, dict, pn_updates[o->rule].state[k], i);
                 if (!array) return NULL;
+                o->safe_steps = 0;
+                o->has_loaded = true;
                 if (copy) memcpy(o->segments[i].state[k], PyArray_DATA((PyArrayObject *)array), (size_t)o->segments[i].n * pn_dtype_bytes(o->dtype));
             }
         }
@@ -302,7 +309,9 @@ static PyObject *get_rule(PyObject *self, void *ignored) {
 static PyMethodDef methods[] = {
     {"set_hyper", set_hyper, METH_VARARGS, "set_hyper(group, values)\n--\n\nChanges hyperparameters of a group; the next step uses them."},
     {"hyper", get_hyper, METH_O, "hyper(group, /)\n--\n\nThe hyperparameters of a group as a dict."},
-    {"step", step, METH_VARARGS, "step(grad_scale=1.0)\n--\n\nOne update from the gradients in .grad; parameters without one stay as they are."},
+    {"step", step, METH_VARARGS,
+     "step(grad_scale=1.0, largest=-1.0)\n--\n\nOne update from the gradients in .grad; parameters without one stay as they are. largest: a bound on them;\n"
+     "where it is given, an update that is not finite is taken back and the number of its parameter returned."},
     {"gradient_norm2", gradient_norm2, METH_NOARGS, "gradient_norm2()\n--\n\nSum of squares of all gradients in .grad."},
     {"state", state, METH_NOARGS, "state()\n--\n\nCopies of the state arrays: dict from name to a list with one array a parameter."},
     {"load_state", load_state, METH_O, load_state_doc},

@@ -1,5 +1,6 @@
 /* Trainer: the epoch loop over arrays, with the GIL released; and the checks of data before it. */
 #include "python/plan_types.h"
+#include "train/guard.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -208,8 +209,9 @@ static void give_all(pn_py_trainer *self) {
 
 /* Parameters were written: a graph of teaching mode that saved them must not be swept any more. */
 static void mark_written(pn_py_trainer *self) {
-    const pn_optimizer *o = self->optimizer ? ((pn_py_optimizer *)self->optimizer)->o : NULL;
+    pn_optimizer *o = self->optimizer ? ((pn_py_optimizer *)self->optimizer)->o : NULL;
     for (int i = 0; o && i < o->n_segments; i++) o->segments[i].param->storage->version++;
+    if (o) pn_guard_trust(o);
 }
 
 static PyObject *get_log(PyObject *o, void *ignored) {

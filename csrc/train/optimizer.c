@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "ops/op_helpers.h"
+#include "train/guard.h"
 
 #define ALIGN 64
 #define TEAM_ELEMENTS (1 << 18) /* from here on the team shares an update of teaching mode */
@@ -173,7 +174,24 @@ static pn_status check_gradient(const pn_segment *s, int i, pn_error *e) {
     return PN_OK;
 }
 
-pn_status pn_optimizer_step(pn_optimizer *o, double grad_scale, pn_error *e) {
+/* The update of the segments that take part, on as many threads as are worth it. */
+static void update_all(pn_optimizer *o, const bool *takes, double grad_scale) {
+    pn_optimizer_prepare(o, takes, grad_scale);
+    pn_team_run(pn_optimizer_size(o) >= TEAM_ELEMENTS ? pn_threads_get() : 1, NULL, update_member, o);
+}
+
+/* The same, taken back when it leaves the range. */
+static pn_status update_carefully(pn_optimizer *o, const bool *takes, double grad_scale, int *failed, pn_error *e) {
+    void *saved = pn_alloc(pn_guard_bytes(o));
+    if (!saved) return pn_fail(e, PN_E_MEMORY, "not enough memory to try a step with large numbers");
+    pn_guard_save(o, saved);
+    update_all(o, takes, grad_scale);
+    *failed = pn_guard_judge(o, saved);
+    pn_free(saved);
+    return *failed < 0 ? PN_OK : pn_fail(e, PN_E_NONFINITE, "the update of parameter %d is not finite: the learning rate may be too large", *failed);
+}
+
+pn_status pn_optimizer_step(pn_optimizer *o, double grad_scale, double largest, int *failed, pn_error *e) {
     bool few[64], *takes = o->n_segments <= 64 ? few : pn_alloc((size_t)o->n_segments * sizeof *takes);
     pn_status status = takes ? PN_OK : pn_fail(e, PN_E_MEMORY, "not enough memory for a step of %d parameters", o->n_segments);
     if (!status && !pn_optimizer_fits(o)) status = pn_fail(e, PN_E_TYPE, "parameters were converted to another dtype after the optimiser was made");
@@ -181,12 +199,17 @@ pn_status pn_optimizer_step(pn_optimizer *o, double grad_scale, pn_error *e) {
         takes[i] = o->segments[i].param->grad != NULL;
         if (takes[i]) status = check_gradient(&o->segments[i], i, e);
     }
+    const bool guarded = largest >= 0;
+    if (!pn_guard_is_trusted(o)) o->safe_steps = 0;
+    if (!status && guarded && largest > pn_guard_limit(o))
+        status = update_carefully(o, takes, grad_scale, failed, e);
+    else if (!status)
+        update_all(o, takes, grad_scale);
     if (!status) {
-        pn_optimizer_prepare(o, takes, grad_scale);
-        pn_team_run(pn_optimizer_size(o) >= TEAM_ELEMENTS ? pn_threads_get() : 1, NULL, update_member, o);
         for (int i = 0; i < o->n_segments; i++)
             if (takes[i]) o->segments[i].param->storage->version++;
         pn_optimizer_commit(o, takes);
+        if (guarded) pn_guard_trust(o);
     }
     if (takes != few) pn_free(takes);
     return status;

@@ -18,8 +18,9 @@ void pn_optimizer_prepare(pn_optimizer *o, const bool *takes, double grad_scale)
 void pn_optimizer_commit(pn_optimizer *o, const bool *takes);
 
 /* Teaching mode: one step from grad_scale times the gradients in param->grad; parameters without one are left alone. PN_E_TYPE or PN_E_VALUE when a gradient does not fit its
- * parameter; then nothing has changed. */
-pn_status pn_optimizer_step(pn_optimizer *o, double grad_scale, pn_error *e);
+ * parameter; then nothing has changed. largest: a bound on all |gradients|, or below 0. Where it is known the update is guarded: PN_E_NONFINITE and nothing
+ * changed when it leaves the range; *failed is the number of the parameter then. */
+pn_status pn_optimizer_step(pn_optimizer *o, double grad_scale, double largest, int *failed, pn_error *e);
 /* Sum of squares of all gradients in param->grad, in double. */
 double pn_optimizer_gradient_norm2(const pn_optimizer *o);
 /* Elements of all parameters. */

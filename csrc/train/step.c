@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "base/alloc.h"
 #include "data/check.h"
+#include "train/guard.h"
 #include "train/trainer_internal.h"
 
 /* ---- gather ---- */
@@ -145,17 +147,52 @@ static void collect(pn_trainer *t) {
     }
 }
 
-static void update(pn_trainer *t, pn_plan *plan, pn_member *m) {
+/* Before a careful update: member 0 keeps what there is. False on every member when there is no memory for it. */
+static bool keep(pn_trainer *t, pn_member *m) {
+    const pn_optimizer *o = t->spec.optimizer;
+    if (m->index == 0) {
+        if (!t->saved) t->saved = pn_alloc(pn_guard_bytes(o));
+        if (t->saved)
+            pn_guard_save(o, t->saved);
+        else
+            t->status = pn_fail(&t->run.error, PN_E_MEMORY, "not enough memory to try a step with large numbers");
+    }
+    pn_member_barrier(m);
+    return t->saved != NULL;
+}
+
+/* After it: false on every member when the step was taken back. */
+static bool stays_finite(pn_trainer *t, pn_plan *plan, pn_member *m) {
+    char what[512];
+    pn_member_barrier(m);
+    if (m->index == 0) {
+        const int i = pn_guard_judge(t->spec.optimizer, t->saved);
+        if (i >= 0) {
+            pn_plan_describe(plan, t->spec.optimizer->segments[i].param, what, sizeof what);
+            t->status = pn_fail(&t->run.error, PN_E_NONFINITE, "step %lld (epoch %lld): the update of %s is not finite: the learning rate may be too large",
+                                (long long)t->progress.step + 1, (long long)t->progress.epoch + 1, what);
+        }
+    }
+    pn_member_barrier(m);
+    return t->status == PN_OK;
+}
+
+/* False on every member when the step was not done after all. */
+static bool update(pn_trainer *t, pn_plan *plan, pn_member *m) {
     pn_optimizer *o = t->spec.optimizer;
+    const bool careful = t->run.is_risky;
+    if (careful && !keep(t, m)) return false;
     if (t->before) {
         if (m->index == 0) walk_weights(t, true);
         pn_member_barrier(m);
     }
     pn_plan_update(plan, o, m);
+    if (careful && !stays_finite(t, plan, m)) return false;
     if (t->before) look_at_step(t, m);
-    if (m->index) return;
+    if (m->index) return true;
     pn_optimizer_commit(o, pn_plan_reaches(plan));
     t->progress.step++;
+    return true;
 }
 
 /* What to do when the gradient is there. */
@@ -163,7 +200,7 @@ static void finish(pn_trainer *t, pn_plan *plan, pn_member *m) {
     const pn_trainer_spec *s = &t->spec;
     if (s->optimizer) {
         if ((s->clip_norm > 0 || s->grad_below > 0) && !look_at_gradient(t, plan, m)) return;
-        update(t, plan, m);
+        if (!update(t, plan, m)) return;
     } else if (s->collect && m->index == 0) {
         collect(t);
     }
@@ -185,7 +222,11 @@ void pn_trainer_step(pn_trainer *t, pn_member *m) {
         t->run.input_max = t->spec.input_max;
         t->run.status = PN_OK;
         t->given_up = pn_poll_stopped(m->poll);
-        if (t->spec.optimizer) pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(plan), 1);
+        if (t->spec.optimizer) {
+            pn_optimizer_prepare(t->spec.optimizer, pn_plan_reaches(plan), 1);
+            t->run.gradient_limit = pn_guard_limit(t->spec.optimizer);
+            t->run.is_risky = false;
+        }
     }
     pn_member_barrier(m);
     if (!t->given_up && pn_plan_step(plan, &t->run, m))

@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "graph/layout.h"
+#include "train/guard.h"
 #include "train/trainer_internal.h"
 
 #define LOG_EPOCHS 1024   /* epochs that one run can report; it returns when they are full */
@@ -84,6 +85,7 @@ void pn_trainer_free(pn_trainer *t) {
     pn_free(t->scratch);
     pn_free(t->order);
     pn_free(t->before);
+    pn_free(t->saved);
     pn_free(t);
 }
 
@@ -178,6 +180,7 @@ pn_status pn_trainer_run(pn_trainer *t, int64_t epochs, double seconds, int64_t 
     t->logged = 0;
     t->finished = false;
     t->status = PN_OK;
+    if (t->spec.optimizer && !pn_guard_is_trusted(t->spec.optimizer)) t->spec.optimizer->safe_steps = 0;
     t->end = PN_RUN_DONE;
     pn_team_run(t->threads, poll, slice, t);
     *end = t->end;

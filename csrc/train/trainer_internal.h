@@ -14,6 +14,7 @@ struct pn_trainer {
     int n_outputs, threads;
     char *scratch; /* (threads) x scratch_stride */
     size_t scratch_stride;
+    void *saved;  /* what a careful step may have to put back, see train/guard.h; NULL before the first one */
     void *before; /* all parameters as they were before the update; for step_below */
     uint64_t key; /* of random nodes */
     /* ---- the run in progress: written by member 0 before a barrier ---- */

@@ -131,6 +131,7 @@ class Stepper:
         squares = core.gradient_norm2()
         if not math.isfinite(squares):
             self._blame(params)
+        self._largest = math.sqrt(squares)  # at least: of all elements of the gradients
         if not rules.want_gradients:
             return 1.0
         self.grad_norm = norm = math.sqrt(squares)
@@ -143,7 +144,10 @@ class Stepper:
         core, rules = self.optimizer._sync(), self.rules
         params = core.params
         before = [np.array(p.detach().numpy()) for p in params] if rules.step_below else None
-        core.step(scale)
+        failed = core.step(scale, self._largest)
+        if failed is not None:
+            what = self._describe(params[failed])
+            self._fail(f"the update of {what} is not finite: the learning rate may be too large")
         self.step += 1
         if before is None:
             return ""
@@ -161,10 +165,18 @@ class Stepper:
         return first_not_finite(scalars[0])
 
     def _blame(self, params):
-        names = {id(p): name for name, p in self.program.net.named_parameters()}
         for p in params:
             if p.grad is not None and not np.isfinite(p.grad.numpy()).all():
-                self._fail(f"the gradient of {names.get(id(p), 'a parameter')} of shape {tuple(p.shape)} is not finite")
+                self._fail(f"the gradient of {self._describe(p)} is not finite")
+
+    def _describe(self, parameter):
+        """The name, the shape and the layer of a parameter."""
+        shape = f"of shape {tuple(parameter.shape)}"
+        for path, module in self.program.net.named_modules():
+            for name, p in module._parameters.items():
+                if p is parameter:
+                    return f"{name} {shape} in {module._label()}" + (f" (layer {path})" if path else "")
+        return f"a parameter {shape}"
 
     def _fail(self, what):
         raise FloatingPointError(f"step {self.step + 1} (epoch {self.epoch + 1}): {what}")

@@ -91,7 +91,7 @@ static pn_status eager_step(net *n, float *loss) {
     pn_tensor *root = net_loss(n);
     if (!root || pn_backward(&n->ctx, root, NULL, false, &n->e)) goto done;
     if (pn_optimizer_new(PN_UPDATE_adam, 1, &hyper, PARAMS, n->param, (int[PARAMS]){0}, NULL, &o, &n->e)) goto done;
-    if (pn_optimizer_step(o, 1, &n->e)) goto done;
+    if (pn_optimizer_step(o, 1, -1, NULL, &n->e)) goto done;
     *loss = scalar(root);
 done:
     pn_optimizer_free(o);
