@@ -38,7 +38,7 @@
 #define EXP_MAX (PN_DOUBLE ? 710 : 89)        /* and infinite above */
 #define EXPM1_MIN (PN_DOUBLE ? -40 : -18)     /* exp(x) - 1 is -1 below */
 #define NORMAL_MAX C(PN_DOUBLE ? 38.7 : 14.5) /* exp(-x^2 / 2) is 0 above */
-#define NORMAL_K C(PN_DOUBLE ? 5 : 3.5)       /* see normal_terms */
+#define NORMAL_K C(PN_DOUBLE ? 5 : 4)         /* see normal_terms */
 #define HALF_BITS (PN_DOUBLE ? 27 : 12)       /* a number without this many low bits has an exact square */
 
 #if PN_DOUBLE
@@ -57,20 +57,20 @@ static const real R_(exp_terms)[] = {0.5,
 /* (log((1 + s) / (1 - s)) - 2 s) / s^3 in s^2, |s| <= 0.2 */
 static const real R_(log_terms)[] = {0.6666666666666666, 0.399999999999992,   0.28571428571703333, 0.222222221760464,  0.1818182256645522,
                                      0.1538436442998695, 0.13342150723446664, 0.11579344415718991, 0.12641918455912357};
-/* P(-a) exp(a^2 / 2) (a + k) / (2 k) in t = (a - k) / (a + k), where P is the distribution function of the normal law, a >= 0, k = NORMAL_K */
-static const real R_(normal_terms)[] = {
-    0.07691930497500629,    -0.06653825028900569,   0.049530561596997605,    -0.031353315667128775,  0.016502036617040725,    -0.006911863870686704,
-    0.0020795066799262165,  -0.0002993376762037492, -7.978693893705305e-05,  5.448989941708579e-05,  -5.937580642447805e-06,  -4.976246324788979e-06,
-    1.668163353735857e-06,  3.979826847353453e-07,  -2.7706973439489313e-07, -3.346154284685426e-08, 4.3623898921140205e-08,  4.0222175722965635e-09,
-    -7.006754278479766e-09, -8.574088000587422e-10, 1.0739898967934382e-09,  2.2138104629642644e-10, -1.1421216120191322e-10, -3.746602627154555e-11};
+/* (a + k) P(-a) exp(a^2 / 2) in t = (a - k) / (a + k), where P is the distribution function of the normal law, a >= 0, k = NORMAL_K */
+static const real R_(normal_terms)[] = {0.769193049750063,      -0.6653825028900568,    0.4953056159699761,      -0.31353315667128745,   0.16502036617040702,
+                                        -0.06911863870687801,   0.020795066799262733,   -0.00299337676186944,    -0.0007978693893219596, 0.0005448989927521901,
+                                        -5.937580719746401e-05, -4.976245606842442e-05, 1.6681639003552632e-05,  3.97980433807949e-06,   -2.770719146152548e-06,
+                                        -3.345721937861036e-07, 4.362911487401573e-07,  4.017523150089386e-08,   -7.014184378551324e-08, -8.553364558046826e-09,
+                                        1.0798061850653808e-08, 2.2201175016558965e-09, -1.1613988117963691e-09, -3.817059749433349e-10};
 #else
 static const real R_(exp_terms)[] = {0.5f, 0.16666541993618011f, 0.04166628047823906f, 0.008366659283638f, 0.0013946580002084374f};
 /* (log(1 + f) - f + f^2 / 2) / f^3, sqrt(1/2) - 1 <= f <= 1/2 */
 static const real R_(log_terms)[] = {0.33333319425582886f, -0.2500027120113373f, 0.20001785457134247f,  -0.1665402501821518f, 0.14216069877147675f,
                                      -0.1263687014579773f, 0.12129655480384827f, -0.10456691682338715f, 0.04806254059076309f};
-static const real R_(normal_terms)[] = {0.10634515434503555f,   -0.08079453557729721f,  0.045060720294713974f,    -0.016579005867242813f,
-                                        0.0024866254534572363f, 0.0009275879710912704f, -0.00045361556112766266f, -7.070614083204418e-05f,
-                                        6.027075869496912e-05f, 1.581252581672743e-05f};
+static const real R_(normal_terms)[] = {0.7552851438522339f,    -0.607896625995636f,     0.38713666796684265f,    -0.18652300536632538f,
+                                        0.06040646880865097f,   -0.007527213077992201f,  -0.0035235739778727293f, 0.001569313695654273f,
+                                        0.0001948018471011892f, -0.00012298315414227545f};
 /* (tanh(x) - x) / x^3 in x^2, |x| <= 0.55 */
 static const real R_(tanh_terms)[] = {-0.33333316445350647f, 0.13332584500312805f, -0.05385220795869827f, 0.02107122167944908f, -0.006273553241044283f};
 #endif
@@ -102,6 +102,11 @@ PN_INLINE V R_(exp_parts)(V x, V more, VI *n) {
 PN_INLINE V R_(exp_joined)(V scale, V m, VI n) {
     const VI half = n >> 1;
     return scale * (1 + m) * R_(power_of_2)(half) * R_(power_of_2)(n - half);
+}
+/* The same with one rounding less where a product and a sum contract. */
+PN_INLINE V R_(exp_joined_sum)(V scale, V m, VI n) {
+    const VI half = n >> 1;
+    return (scale + scale * m) * R_(power_of_2)(half) * R_(power_of_2)(n - half);
 }
 
 PN_INLINE V R_(pn_exp)(V x) {
@@ -180,26 +185,26 @@ PN_INLINE V R_(exp_half_square)(V a, V scale) {
     const V h = V_from_bits(V_bits(a) & -((VI_element)1 << HALF_BITS));
     VI n;
     const V m = R_(exp_parts)(C(-0.5) * h * h, C(-0.5) * (a - h) * (a + h), &n);
-    return R_(exp_joined)(scale, m, n);
+    return R_(exp_joined_sum)(scale, m, n);
 }
-/* scale P(-|x|) */
-PN_INLINE V R_(normal_tail)(V x, V scale) {
-    const V size = V_abs(x), a = V_min(NORMAL_MAX, size);
-    const V w = 1 / (a + NORMAL_K), t = (a - NORMAL_K) * w;
-    return R_(exp_half_square)(a, V_select(size > NORMAL_MAX, 0, scale) * (2 * NORMAL_K * w * POLYNOMIAL(t, R_(normal_terms))));
-}
+/* front (a + k) P(-a), given t = (a - k) / (a + k). It is written as 2 a / (a + k) - 1, which loses nothing where a is small. */
+PN_INLINE V R_(normal_tail)(V a, V t, V front) { return R_(exp_half_square)(a, front * POLYNOMIAL(t, R_(normal_terms))); }
 PN_INLINE V R_(pn_normal_cdf)(V x) {
-    const V tail = R_(normal_tail)(x, V_of(1));
+    const V size = V_abs(x), a = V_min(NORMAL_MAX, size), w = 1 / (a + NORMAL_K);
+    const V tail = R_(normal_tail)(a, 2 * a * w - 1, V_select(size > NORMAL_MAX, 0, w));
     return V_select(x > 0, 1 - tail, tail);
 }
 PN_INLINE V R_(pn_normal_pdf)(V x) {
     const V size = V_abs(x), a = V_min(NORMAL_MAX, size);
     return R_(exp_half_square)(a, V_of(C(0.39894228040143267794)));
 }
+#if PN_DOUBLE /* floats: vmath_wide.h */
 PN_INLINE V R_(pn_gelu)(V x) {
-    const V tail = R_(normal_tail)(x, x);
+    const V size = V_abs(x), a = V_min(NORMAL_MAX, size), s = a / (a + NORMAL_K);
+    const V tail = R_(normal_tail)(a, 2 * s - 1, V_select(size > NORMAL_MAX, 0, V_copysign(s, x))); /* x P(-|x|) */
     return V_select(x > 0, x - tail, tail);
 }
+#endif
 
 /* ---- longer expressions of activation.def ---- */
 /* From 2^52 on (2^23 for floats) all numbers are integers; below, adding that number rounds to one, halves to the even one. */
