@@ -56,6 +56,7 @@ SWAPS = [
 def covered(work: Path) -> tuple[Coverage, str]:
     """What all tests take, and what failed of them."""
     copy = Copy(work, ["-O0", "--coverage", "-DNDEBUG"])
+    copy.without_inlining()
     copy.build()
     failed = [program.name for program in copy.programs if copy.run([str(program)], 1800)]
     failed += [test for test in TESTS if copy.pytest([test], 3600)]

@@ -48,7 +48,8 @@ def broadcast_partner(rng: Rng, shape: tuple[int, ...]) -> tuple[int, ...]:
 def unary(rng: Rng, name: str):
     """Activations and elementwise functions, with random attributes."""
     positive = name in ("log", "sqrt")
-    kinks = {"hardtanh": (-1.0, 1.0), "reciprocal": (0.0,)}.get(name, (0.0,))
+    whole, middle = (-2.0, -1.0, 0.0, 1.0, 2.0), (-1.5, -0.5, 0.5, 1.5)
+    kinks = {"hardtanh": (-1.0, 1.0), "floor": whole, "ceil": whole, "round": middle}.get(name, (0.0,))
     attributes = {
         "leaky_relu": {"slope": float(rng.uniform(0, 0.5))},
         "elu": {"alpha": float(rng.uniform(0.2, 2))},
