@@ -33,6 +33,15 @@ def save(net, path):
     """Saves the network `net` to `path`, replacing the file in one step. See `pn.load`.
 
     Raises OSError when the file cannot be written; the old file is then as before.
+
+    >>> import os, tempfile
+    >>> import pyneuro as pn
+    >>> net = pn.nn.Sequential(pn.nn.Linear(2, 1), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "net.safetensors")
+    ...     pn.save(net, path)
+    ...     pn.equal(pn.load(path)[0].weight, net[0].weight)
+    True
     """
     from pyneuro.nn._state import state_dict, to_numpy
 

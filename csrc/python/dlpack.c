@@ -276,7 +276,10 @@ static PyObject *ask_for_capsule(PyObject *obj) {
 
 PyDoc_STRVAR(from_dlpack_doc, "from_dlpack(obj, /)\n--\n\n"
                               "Tensor on the memory of any CPU array with __dlpack__ (torch, numpy, jax): no copy for C-contiguous writable float32, float64\n"
-                              "and int64; other numbers are converted.");
+                              "and int64; other numbers are converted.\n\n"
+                              ">>> import numpy as np, pyneuro as pn\n"
+                              ">>> a = np.zeros(2); t = pn.from_dlpack(a); a[0] = 5; t.tolist()\n"
+                              "[5.0, 0.0]");
 static PyObject *from_dlpack(PyObject *module, PyObject *obj) {
     (void)module;
     PyObject *capsule = PyCapsule_CheckExact(obj) ? Py_NewRef(obj) : ask_for_capsule(obj);

@@ -284,7 +284,10 @@ static PyMemberDef members[] = {
 
 PyDoc_STRVAR(tensor_doc, "Tensor(data, dtype=None, requires_grad=False, name=None)\n--\n\n"
                          "Array of float32, float64 or int64 numbers, at most 8 dimensions, that remembers how it was computed.\n\n"
-                         "Python floats and lists of them become float32, ints and bools int64; NumPy arrays keep float32 and float64. Data are copied.");
+                         "Python floats and lists of them become float32, ints and bools int64; NumPy arrays keep float32 and float64. Data are copied.\n\n"
+                         ">>> import pyneuro as pn\n"
+                         ">>> pn.Tensor([1.0, 2.0]) * 2\n"
+                         "tensor([2., 4.])");
 
 static const PyType_Slot own_slots[] = {
     {Py_tp_doc, (void *)tensor_doc}, {Py_tp_new, tensor_tp_new}, {Py_tp_dealloc, tensor_dealloc}, {Py_tp_traverse, tensor_traverse},

@@ -166,13 +166,18 @@ static PyObject *alloc_failures(PyObject *module, PyObject *ignored) {
 #define FN(f) ((PyCFunction)(void (*)(void))(f))
 PyMethodDef pn_py_tools_methods[] = {
     {"set_grad_enabled", set_grad_enabled, METH_O, "set_grad_enabled(flag, /)\n--\n\nWhether operations of this thread are recorded; returns the old value."},
-    {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "is_grad_enabled()\n--\n\nWhether operations of this thread are recorded."},
+    {"is_grad_enabled", is_grad_enabled, METH_NOARGS,
+     "is_grad_enabled()\n--\n\nWhether operations of this thread are recorded.\n\n"
+     ">>> import pyneuro as pn\n>>> with pn.no_grad():\n...     pn.is_grad_enabled()\nFalse"},
     {"set_training", set_training, METH_O, "set_training(flag, /)\n--\n\nWhether dropout drops in this thread; returns the old value."},
     {"is_training", is_training, METH_NOARGS, "is_training()\n--\n\nWhether dropout drops in this thread."},
     {"is_recording", is_recording, METH_NOARGS, "is_recording()\n--\n\nWhether a Recorder is open in this thread."},
     {"set_layer", set_layer, METH_O, "set_layer(label, /)\n--\n\nLabel that messages of this thread start with, or None; returns the old one."},
-    {"set_num_threads", set_num_threads, METH_O, "set_num_threads(n, /)\n--\n\nThreads that long operations may use; 0: the default."},
-    {"get_num_threads", get_num_threads, METH_NOARGS, "get_num_threads()\n--\n\nThreads that long operations may use."},
+    {"set_num_threads", set_num_threads, METH_O,
+     "set_num_threads(n, /)\n--\n\nThreads that long operations may use; 0: the default. ValueError below 0.\n\n"
+     ">>> import pyneuro as pn\n>>> n = pn.get_num_threads()\n>>> pn.set_num_threads(1); pn.get_num_threads()\n1\n>>> pn.set_num_threads(n)"},
+    {"get_num_threads", get_num_threads, METH_NOARGS,
+     "get_num_threads()\n--\n\nThreads that long operations may use.\n\n>>> import pyneuro as pn\n>>> pn.get_num_threads() >= 1\nTrue"},
     {"thread_blocks", thread_blocks, METH_NOARGS, "thread_blocks()\n--\n\nBlocks of work done by each thread since the start."},
     {"cpu", cpu, METH_NOARGS, "cpu()\n--\n\nDict: isa in force, available ones, brand, threads, cores, compiler, flags."},
     {"set_isa", set_isa, METH_O, "set_isa(name, /)\n--\n\nSelects an instruction set of cpu()['available']."},

@@ -10,7 +10,13 @@ Tensor = _core.Tensor
 
 
 class StateError(ValueError, RuntimeError):
-    """A state that does not fit the network. Nothing was changed. PyTorch raises RuntimeError here, so this is one."""
+    """A state that does not fit the network. Nothing was changed. PyTorch raises RuntimeError here, so this is one.
+
+    >>> from pyneuro import nn
+    >>> nn.Linear(2, 1).load_state_dict({"weight": [[1.0]]})
+    Traceback (most recent call last):
+    pyneuro.nn._state.StateError: the state does not fit Linear(2, 1): missing: bias; ...
+    """
 
 
 class IncompatibleKeys(NamedTuple):

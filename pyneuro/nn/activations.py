@@ -50,31 +50,51 @@ class Sigmoid(_Plain):
 
 
 class Tanh(_Plain):
-    """`Tanh()`: y = tanh(x)."""
+    """`Tanh()`: y = tanh(x).
+
+    >>> Tanh()([0.0]).tolist()
+    [0.0]
+    """
 
     _op = _ops["tanh"]
 
 
 class Softsign(_Plain):
-    """`Softsign()`: y = x / (1 + |x|)."""
+    """`Softsign()`: y = x / (1 + |x|).
+
+    >>> Softsign()([-1.0, 3.0]).tolist()
+    [-0.5, 0.75]
+    """
 
     _op = _ops["softsign"]
 
 
 class SELU(_Plain):
-    """`SELU()`: y = s x for x > 0, s a (exp(x) - 1) below; keeps mean 0 and variance 1. Klambauer et al. 2017."""
+    """`SELU()`: y = s x for x > 0, s a (exp(x) - 1) below; keeps mean 0 and variance 1. Klambauer et al. 2017.
+
+    >>> [f"{v:.4f}" for v in SELU()([-1.0, 1.0]).tolist()]
+    ['-1.1113', '1.0507']
+    """
 
     _op = _ops["selu"]
 
 
 class SiLU(_Plain):
-    """`SiLU()`, also called Swish: y = x sigmoid(x). Elfwing et al. 2017."""
+    """`SiLU()`, also called Swish: y = x sigmoid(x). Elfwing et al. 2017.
+
+    >>> [f"{v:.4f}" for v in SiLU()([-1.0, 1.0]).tolist()]
+    ['-0.2689', '0.7311']
+    """
 
     _op = _ops["silu"]
 
 
 class LogSigmoid(_Plain):
-    """`LogSigmoid()`: y = log(1 / (1 + exp(-x))), without overflow."""
+    """`LogSigmoid()`: y = log(1 / (1 + exp(-x))), without overflow.
+
+    >>> f"{LogSigmoid()(0.0).item():.4f}", LogSigmoid()(-1000.0).item()
+    ('-0.6931', -1000.0)
+    """
 
     _op = _ops["log_sigmoid"]
 
@@ -123,6 +143,9 @@ class LeakyReLU(_Elementwise):
     """`LeakyReLU(negative_slope=0.01)`: y = x for x > 0, negative_slope x below. PyTorch's default (Keras has 0.3).
 
     relu_grad_at_zero: the derivative at exactly 0; None (default): the slope, as PyTorch; the lectures take 1.
+
+    >>> LeakyReLU(0.5)([-1.0, 2.0]).tolist()
+    [-0.5, 2.0]
     """
 
     _op, _attributes = _ops["leaky_relu"], ("negative_slope", "relu_grad_at_zero")
@@ -142,6 +165,9 @@ class ELU(_Elementwise):
     """`ELU(alpha=1.0)`: y = x for x > 0, alpha (exp(x) - 1) below. Clevert et al. 2015.
 
     relu_grad_at_zero: the derivative at exactly 0; None (default): alpha, as PyTorch; the lectures take 1.
+
+    >>> [f"{v:.4f}" for v in ELU()([-1.0, 2.0]).tolist()]
+    ['-0.6321', '2.0000']
     """
 
     _op, _attributes = _ops["elu"], ("alpha", "relu_grad_at_zero")
@@ -162,7 +188,11 @@ def _kink(name, value):
 
 
 class Hardtanh(_Elementwise):
-    """`Hardtanh(min_val=-1, max_val=1)`: y = x between the two bounds, the bound outside. ValueError if min > max."""
+    """`Hardtanh(min_val=-1, max_val=1)`: y = x between the two bounds, the bound outside. ValueError if min > max.
+
+    >>> Hardtanh()([-3.0, 0.5, 3.0]).tolist()
+    [-1.0, 0.5, 1.0]
+    """
 
     _op, _attributes = _ops["hardtanh"], ("min_val", "max_val")
 
@@ -180,6 +210,11 @@ class GELU(Module):
     """`GELU(approximate="none")`: y = x Phi(x) with the normal distribution's Phi, exact; "tanh": the usual formula.
 
     Hendrycks, Gimpel 2016. Raises ValueError for another `approximate`.
+
+    >>> [f"{v:.4f}" for v in GELU()([-1.0, 1.0]).tolist()]
+    ['-0.1587', '0.8413']
+    >>> f"{GELU('tanh')(-1.0).item():.4f}"
+    '-0.1588'
     """
 
     def __init__(self, approximate="none", **other):
@@ -203,6 +238,9 @@ class Softplus(Module):
     """`Softplus(beta=1.0, threshold=20.0)`: y = log(1 + exp(beta x)) / beta, a smooth max(x, 0), without overflow.
 
     `threshold` is taken for PyTorch's sake: there the formula ends above it, here it is accurate everywhere.
+
+    >>> f"{Softplus()(0.0).item():.4f}", Softplus()(1000.0).item()
+    ('0.6931', 1000.0)
     """
 
     def __init__(self, beta=1.0, threshold=20.0):
@@ -227,6 +265,9 @@ class PReLU(Module):
     """`PReLU(num_parameters=1, init=0.25)`: leaky ReLU whose slope is learned. He et al. 2015.
 
     x (N, C, ...) -> the same; `weight` (1,), or (C,) for one slope a channel. `init`: its first value.
+
+    >>> PReLU(init=0.5)([[-1.0, 2.0]]).tolist()
+    [[-0.5, 2.0]]
     """
 
     def __init__(self, num_parameters=1, init=0.25, *, dtype=None, **other):
@@ -296,7 +337,11 @@ class Softmax(_Normalised):
 
 
 class LogSoftmax(_Normalised):
-    """`LogSoftmax(dim=-1)`: y_k = x_k - log sum_j exp(x_j) along `dim`; with `nn.NLLLoss` it is cross-entropy."""
+    """`LogSoftmax(dim=-1)`: y_k = x_k - log sum_j exp(x_j) along `dim`; with `nn.NLLLoss` it is cross-entropy.
+
+    >>> [f"{v:.4f}" for v in LogSoftmax()([0.0, 0.0]).tolist()]
+    ['-0.6931', '-0.6931']
+    """
 
     _op = _ops["log_softmax"]
 

@@ -10,6 +10,13 @@ import math
 from pyneuro import _core
 from pyneuro.nn import _check
 
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "elu", "embedding",
+    "flatten", "gelu", "hardtanh", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "leaky_relu", "linear",
+    "log_softmax", "logsigmoid", "mse_loss", "nll_loss", "one_hot", "prelu", "relu", "selu", "sigmoid", "silu",
+    "smooth_l1_loss", "softmax", "softplus", "softsign", "tanh", "zero_one_loss",
+]  # fmt: skip
+
 _ops = _core.ops
 Tensor = _core.Tensor
 _REDUCTIONS = ("mean", "sum", "none")
@@ -23,12 +30,20 @@ def _tensor(x):
 
 
 def linear(input, weight, bias=None):
-    """y = x W' + b: input (*, in), weight (out, in), bias (out,) or None -> (*, out)."""
+    """y = x W' + b: input (*, in), weight (out, in), bias (out,) or None -> (*, out).
+
+    >>> linear([[1.0, 2.0]], [[3.0, 4.0]], [0.5]).tolist()
+    [[11.5]]
+    """
     return _ops["linear"](input, weight, bias)
 
 
 def embedding(input, weight):
-    """Row input[i] of weight: input integers (*), weight (n, d) -> (*, d)."""
+    """Row input[i] of weight: input integers (*), weight (n, d) -> (*, d).
+
+    >>> embedding([2, 0], [[1.0], [2.0], [3.0]]).tolist()
+    [[3.0], [1.0]]
+    """
     return _ops["index_select"](weight, input, 0)
 
 
@@ -52,7 +67,13 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 
 def dropout(input, p=0.5, training=True):
-    """Sets each element to 0 with probability p and the others to x / (1 - p); the identity when not `training`."""
+    """Sets each element to 0 with probability p and the others to x / (1 - p); the identity when not `training`.
+
+    >>> dropout([1.0, 2.0], training=False).tolist()
+    [1.0, 2.0]
+    >>> set(dropout([1.0] * 100, 0.5).tolist()) == {0.0, 2.0}
+    True
+    """
     if not training:
         return _tensor(input)
     old = _core.set_training(True)
@@ -87,61 +108,98 @@ def one_hot(labels, num_classes=None):
 
 
 def relu(input, *, grad_at_zero=0.0):
-    """max(x, 0); `grad_at_zero`: the derivative at exactly 0, see `nn.ReLU`."""
+    """max(x, 0); `grad_at_zero`: the derivative at exactly 0, see `nn.ReLU`.
+
+    >>> relu([-1.0, 2.0]).tolist()
+    [0.0, 2.0]
+    """
     return _ops["relu"](input, grad_at_zero)
 
 
 def leaky_relu(input, negative_slope=0.01):
-    """x for x > 0, negative_slope x below."""
+    """x for x > 0, negative_slope x below.
+
+    >>> leaky_relu([-1.0, 2.0], 0.5).tolist()
+    [-0.5, 2.0]
+    """
     return _ops["leaky_relu"](input, negative_slope)
 
 
 def prelu(input, weight):
-    """x for x > 0, weight x below: weight (1,) or one a channel (dimension 1)."""
+    """x for x > 0, weight x below: weight (1,) or one a channel (dimension 1).
+
+    >>> prelu([-1.0, 2.0], [0.5]).tolist()
+    [-0.5, 2.0]
+    """
     return _ops["prelu"](input, weight)
 
 
 def elu(input, alpha=1.0):
-    """x for x > 0, alpha (exp(x) - 1) below."""
+    """x for x > 0, alpha (exp(x) - 1) below.
+
+    >>> [f"{v:.4f}" for v in elu([-1.0, 2.0]).tolist()]
+    ['-0.6321', '2.0000']
+    """
     return _ops["elu"](input, alpha)
 
 
 def gelu(input, approximate="none"):
-    """x Phi(x), exact, or the tanh formula with approximate="tanh"."""
+    """x Phi(x), exact, or the tanh formula with approximate="tanh".
+
+    >>> [f"{v:.4f}" for v in gelu([-1.0, 1.0]).tolist()]
+    ['-0.1587', '0.8413']
+    """
     _check.choice("gelu", "approximate", approximate, ("none", "tanh"))
     return _ops["gelu" if approximate == "none" else "gelu_tanh"](input)
 
 
 def hardtanh(input, min_val=-1.0, max_val=1.0):
-    """x between the bounds, the bound outside."""
+    """x between the bounds, the bound outside.
+
+    >>> hardtanh([-3.0, 0.5]).tolist()
+    [-1.0, 0.5]
+    """
     return _ops["hardtanh"](input, min_val, max_val)
 
 
-def _plain(op, text):
+def _plain(op, text, example):
+    """The function of an op without arguments; `example`: what it gives for -1 and 1, to four digits."""
+
     def function(input):
         return _ops[op](input)
 
-    function.__name__ = function.__qualname__ = "logsigmoid" if op == "log_sigmoid" else op
-    function.__doc__ = text
+    name = "logsigmoid" if op == "log_sigmoid" else op
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{text}\n\n>>> [f'{{v:.4f}}' for v in {name}([-1.0, 1.0]).tolist()]\n{example}\n"
     return function
 
 
-sigmoid = _plain("sigmoid", "1 / (1 + exp(-x)).")
-tanh = _plain("tanh", "The hyperbolic tangent.")
-selu = _plain("selu", "Scaled ELU, see `nn.SELU`.")
-silu = _plain("silu", "x sigmoid(x).")
-softplus = _plain("softplus", "log(1 + exp(x)), without overflow.")
-softsign = _plain("softsign", "x / (1 + |x|).")
-logsigmoid = _plain("log_sigmoid", "log sigmoid(x), without overflow.")
+sigmoid = _plain("sigmoid", "1 / (1 + exp(-x)).", ["0.2689", "0.7311"])
+tanh = _plain("tanh", "The hyperbolic tangent.", ["-0.7616", "0.7616"])
+selu = _plain("selu", "Scaled ELU, see `nn.SELU`.", ["-1.1113", "1.0507"])
+silu = _plain("silu", "x sigmoid(x).", ["-0.2689", "0.7311"])
+softplus = _plain("softplus", "log(1 + exp(x)), without overflow.", ["0.3133", "1.3133"])
+softsign = _plain("softsign", "x / (1 + |x|).", ["-0.5000", "0.5000"])
+logsigmoid = _plain("log_sigmoid", "log sigmoid(x), without overflow.", ["-1.3133", "-0.3133"])
 
 
-def softmax(input, dim=-1, *, stable=True):
-    """exp(x_k) / sum_j exp(x_j) along `dim`; stable=False: the naive formula, which overflows."""
+def softmax(input, dim=None, *, stable=True):
+    """exp(x_k) / sum_j exp(x_j) along `dim`, the last one of 1-D and 2-D input when not given; stable=False: the naive formula, which overflows.
+
+    >>> softmax([0.0, 0.0]).tolist()
+    [0.5, 0.5]
+    >>> softmax([1000.0, 0.0], stable=False).tolist()
+    [nan, 0.0]
+    """
     return _ops["softmax"](input, dim, stable)
 
 
 def log_softmax(input, dim=-1, *, stable=True):
-    """x_k - log sum_j exp(x_j) along `dim`; stable=False: the naive formula, which overflows."""
+    """x_k - log sum_j exp(x_j) along `dim`; stable=False: the naive formula, which overflows.
+
+    >>> log_softmax([1000.0, 0.0]).tolist()
+    [0.0, -1000.0]
+    """
     return _ops["log_softmax"](input, dim, stable)
 
 
@@ -184,17 +242,29 @@ def mse_loss(input, target, reduction="mean", *, half=False):
 
 
 def l1_loss(input, target, reduction="mean"):
-    """Absolute error |y - t| (op "mae"). Arguments as in `mse_loss`."""
+    """Absolute error |y - t| (op "mae"). Arguments as in `mse_loss`.
+
+    >>> l1_loss([1.5, 1.5, 2.0], [1.0, 2.0, 4.0]).item()
+    1.0
+    """
     return _elementwise("mae", input, target, reduction)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0):
-    """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), d = y - t. Arguments as in `mse_loss`. Huber 1964."""
+    """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), d = y - t. Arguments as in `mse_loss`. Huber 1964.
+
+    >>> huber_loss([0.5, 3.0], [0.0, 0.0], "none").tolist()
+    [0.125, 2.5]
+    """
     return _elementwise("huber", input, target, reduction, delta)
 
 
 def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
-    """d^2 / (2 beta) for |d| < beta, else |d| - beta / 2. With beta = 0 it is `l1_loss`. Girshick 2015."""
+    """d^2 / (2 beta) for |d| < beta, else |d| - beta / 2. With beta = 0 it is `l1_loss`. Girshick 2015.
+
+    >>> smooth_l1_loss([1.0, 4.0], [0.0, 0.0], "none", beta=2.0).tolist()
+    [0.25, 3.0]
+    """
     if beta == 0:
         return l1_loss(input, target, reduction)
     return _elementwise("smooth_l1", input, target, reduction, beta)
@@ -219,12 +289,20 @@ def kl_div(input, target, reduction="mean", log_target=False):
 
 
 def hinge_loss(input, target, reduction="mean"):
-    """max(0, 1 - t y) for labels t of -1 and +1."""
+    """max(0, 1 - t y) for labels t of -1 and +1.
+
+    >>> hinge_loss([2.0, 0.5], [1.0, -1.0]).item()
+    0.75
+    """
     return _elementwise("hinge", input, target, reduction)
 
 
 def zero_one_loss(input, target, reduction="mean"):
-    """[y != t], the indicator loss of lecture 001. It has no derivative: for evaluation only."""
+    """[y != t], the indicator loss of lecture 001. It has no derivative: for evaluation only.
+
+    >>> zero_one_loss([1.0, -1.0], [1.0, 1.0]).item()
+    0.5
+    """
     return _elementwise("zero_one", input, target, reduction)
 
 
@@ -232,6 +310,9 @@ def binary_cross_entropy(input, target, weight=None, reduction="mean"):
     """-(t log y + (1 - t) log(1 - y)) for probabilities y (op "bce"); logarithms are cut at -100, as PyTorch.
 
     `weight`: a factor on each element, broadcast. For raw scores use `binary_cross_entropy_with_logits`.
+
+    >>> f"{binary_cross_entropy([0.5, 0.5], [1.0, 0.0]).item():.4f}"
+    '0.6931'
     """
     if weight is None:
         return _elementwise("bce", input, target, reduction)
@@ -243,6 +324,9 @@ def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean
     """Binary cross-entropy of raw scores (op "bce_with_logits"), exact for scores of any size.
 
     `weight`: a factor on each element. `pos_weight`: a factor on the positive part t log sigmoid(y). Both broadcast.
+
+    >>> binary_cross_entropy_with_logits([1000.0, -1000.0], [1.0, 1.0], reduction="none").tolist()
+    [0.0, 1000.0]
     """
     if weight is None and pos_weight is None:
         return _elementwise("bce_with_logits", input, target, reduction)
@@ -291,7 +375,11 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
 
 
 def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
-    """-x_t for log-probabilities x (op "nll"): what `cross_entropy` is behind a `log_softmax`. Arguments as there."""
+    """-x_t for log-probabilities x (op "nll"): what `cross_entropy` is behind a `log_softmax`. Arguments as there.
+
+    >>> nll_loss([[-0.5, -1.0]], [1]).item()
+    1.0
+    """
     input, target = _tensor(input), _tensor(target)
     if target.dtype != "int64":
         raise TypeError(f"nll_loss: target has type {target.dtype}; class numbers must be integers, y.astype('int64')")

@@ -240,7 +240,11 @@ class Rescaling(Module):
 
 
 class Identity(Module):
-    """`Identity()`: y = x. Takes and ignores any arguments, as PyTorch's, so that it can stand in for another layer."""
+    """`Identity()`: y = x. Takes and ignores any arguments, as PyTorch's, so that it can stand in for another layer.
+
+    >>> Identity()([1.0, 2.0])
+    [1.0, 2.0]
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__()

@@ -56,7 +56,11 @@ class MSELoss(Loss):
 
 
 class L1Loss(Loss):
-    """`L1Loss(reduction="mean")`: |y - t|, the mean absolute error."""
+    """`L1Loss(reduction="mean")`: |y - t|, the mean absolute error.
+
+    >>> L1Loss()([1.5, 1.5, 2.0], [1.0, 2.0, 4.0]).item()
+    1.0
+    """
 
     def forward(self, input, target):
         """Input and target of one shape -> scalar."""
@@ -64,7 +68,11 @@ class L1Loss(Loss):
 
 
 class HuberLoss(Loss):
-    """`HuberLoss(reduction="mean", delta=1.0)`: squared near 0, absolute beyond delta."""
+    """`HuberLoss(reduction="mean", delta=1.0)`: squared near 0, absolute beyond delta.
+
+    >>> HuberLoss(reduction="none")([0.5, 3.0], [0.0, 0.0]).tolist()
+    [0.125, 2.5]
+    """
 
     _options = ("delta",)
 
@@ -78,7 +86,11 @@ class HuberLoss(Loss):
 
 
 class SmoothL1Loss(Loss):
-    """`SmoothL1Loss(reduction="mean", beta=1.0)`: HuberLoss divided by beta."""
+    """`SmoothL1Loss(reduction="mean", beta=1.0)`: HuberLoss divided by beta.
+
+    >>> SmoothL1Loss(reduction="none", beta=2.0)([1.0, 4.0], [0.0, 0.0]).tolist()
+    [0.25, 3.0]
+    """
 
     _options = ("beta",)
 
@@ -92,7 +104,11 @@ class SmoothL1Loss(Loss):
 
 
 class HingeLoss(Loss):
-    """`HingeLoss(reduction="mean")`: max(0, 1 - t y) for labels t of -1 and +1."""
+    """`HingeLoss(reduction="mean")`: max(0, 1 - t y) for labels t of -1 and +1.
+
+    >>> HingeLoss()([2.0, 0.5], [1.0, -1.0]).item()
+    0.75
+    """
 
     def forward(self, input, target):
         """Input and target of one shape -> scalar."""
@@ -123,7 +139,11 @@ class KLDivLoss(Loss):
 
 
 class ZeroOneLoss(Loss):
-    """`ZeroOneLoss(reduction="mean")`: the share of elements with y != t. No derivative: for evaluation only."""
+    """`ZeroOneLoss(reduction="mean")`: the share of elements with y != t. No derivative: for evaluation only.
+
+    >>> ZeroOneLoss()([1.0, -1.0], [1.0, 1.0]).item()
+    0.5
+    """
 
     def forward(self, input, target):
         """Input and target of one shape -> scalar."""
@@ -131,7 +151,11 @@ class ZeroOneLoss(Loss):
 
 
 class BCELoss(Loss):
-    """`BCELoss(weight=None, reduction="mean")`: binary cross-entropy of probabilities. ValueError outside 0..1."""
+    """`BCELoss(weight=None, reduction="mean")`: binary cross-entropy of probabilities. ValueError outside 0..1.
+
+    >>> f"{BCELoss()([0.5, 0.5], [1.0, 0.0]).item():.4f}"
+    '0.6931'
+    """
 
     _options = ("weight",)
 
@@ -145,7 +169,11 @@ class BCELoss(Loss):
 
 
 class BCEWithLogitsLoss(Loss):
-    """`BCEWithLogitsLoss(weight=None, reduction="mean", pos_weight=None)`: the same for raw scores."""
+    """`BCEWithLogitsLoss(weight=None, reduction="mean", pos_weight=None)`: the same for raw scores.
+
+    >>> f"{BCEWithLogitsLoss()([0.0, 0.0], [1.0, 0.0]).item():.4f}"
+    '0.6931'
+    """
 
     _options = ("weight", "pos_weight")
 
@@ -184,7 +212,11 @@ class CrossEntropyLoss(Loss):
 
 
 class NLLLoss(Loss):
-    """`NLLLoss(weight=None, ignore_index=-100, reduction="mean")`: -x_t for log-probabilities x (N, K)."""
+    """`NLLLoss(weight=None, ignore_index=-100, reduction="mean")`: -x_t for log-probabilities x (N, K).
+
+    >>> NLLLoss()([[-0.5, -1.0]], [1]).item()
+    1.0
+    """
 
     _options = ("weight", "ignore_index")
 
