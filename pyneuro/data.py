@@ -29,7 +29,7 @@ def batches(X, y=None, batch_size=32, *, seed=None, shuffle=True, drop_last=Fals
     seed = arguments.seed("batches", seed)
     shuffle = arguments.flag("batches", "shuffle", shuffle)
     drop_last = arguments.flag("batches", "drop_last", drop_last)
-    real = dtype or ("float64" if x.array.dtype == "float64" else "float32")
+    real = dtype or ("float64" if x.array.dtype.kind == "f" and x.array.dtype.itemsize == 8 else "float32")
     for p in parts:
         p.dtype = real if p.array.dtype.kind == "f" or p is x else "int64"
     return _generate(parts, rows, size, seed, shuffle, drop_last, first)
