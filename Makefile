@@ -1,5 +1,6 @@
 # The habits of the project. `make dev` makes a virtual environment; every other target uses it when it is there.
 PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+CLANG_FORMAT := $(if $(wildcard .venv/bin/clang-format),.venv/bin/clang-format,clang-format)
 C_FILES := $(shell find csrc tests/c -name '*.[ch]')
 CTEST := $(PYTHON) tests/c/run.py
 
@@ -8,7 +9,7 @@ CTEST := $(PYTHON) tests/c/run.py
 dev: ## a virtual environment with an editable install and the tools
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --upgrade pip
-	.venv/bin/pip install --quiet -e '.[data,plot,test]' ruff clang-format==23.1.5
+	.venv/bin/pip install --quiet -e '.[data,plot,test]' ruff clang-format==23.1.5 mypy scikit-learn
 
 test: ## the whole test suite
 	$(PYTHON) -m pytest
@@ -35,12 +36,12 @@ portable: ## the core on other machines and compilers
 	$(CTEST) --cc clang --platform plain --flags '-std=c11 -D_POSIX_C_SOURCE=200809L -DPN_VECTOR_BYTES=0'
 
 format: ## formats C and Python
-	$(PYTHON) -m clang_format -i $(C_FILES) 2>/dev/null || clang-format -i $(C_FILES)
+	$(CLANG_FORMAT) -i $(C_FILES)
 	$(PYTHON) -m ruff format
 	$(PYTHON) -m ruff check --fix
 
 lint: ## what the continuous integration checks
-	clang-format --dry-run -Werror $(C_FILES)
+	$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 

@@ -1,0 +1,55 @@
+"""The habits of the project: what `make` runs and what continuous integration installs fits the tests."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DISTRIBUTION = {"sklearn": "scikit-learn"}  # where it is not the module's name
+
+
+def test_continuous_integration_installs_what_a_test_would_skip_without():
+    """CI lets no test be skipped, so every package that a test may miss has to be there."""
+    installed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    words = " ".join(installed["project"]["optional-dependencies"]["test"])
+    for line in re.findall(r"^pip install (.*)$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.M):
+        words += " " + line
+    names = {re.split(r"[=<>\[]", word)[0] for word in words.split()}
+    wanted = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        wanted |= set(re.findall(r'importorskip\("(\w+)', path.read_text(encoding="utf-8")))
+    assert {DISTRIBUTION.get(name, name) for name in wanted} <= names
+
+
+def made(target, folder=ROOT):
+    """The commands of a target of the Makefile, as `make` in `folder` would run them."""
+    if not shutil.which("make"):  # Windows; there is nothing to check then
+        return []
+    command = ["make", "-n", "-f", str(ROOT / "Makefile"), target]
+    return subprocess.run(command, cwd=folder, text=True, capture_output=True, check=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("target", ["lint", "format", "fuzz", "test", "bench", "stubs", "asan", "tsan"])
+def test_make_runs_the_tools_of_the_virtual_environment(target, tmp_path):
+    """`make dev` installs the tools there, and nowhere else."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in ("python", "clang-format"):
+        (tmp_path / ".venv" / "bin" / name).touch()
+    assert all(line.startswith(".venv/bin/") for line in made(target, tmp_path))
+
+
+def test_make_fuzz_selects_the_property_tests():
+    """A selection without tests would end well and check nothing."""
+    line = next((line for line in made("fuzz") if "pytest" in line), None)
+    if line is None:
+        return
+    words = line.split()[1:]
+    done = subprocess.run([sys.executable, *words, "--collect-only", "-q"], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    files = {row.split("::")[0] for row in done.stdout.splitlines() if "::" in row}
+    assert {"tests/robustness/test_tensor.py", "tests/robustness/test_properties.py"} <= files
