@@ -20,90 +20,43 @@ from collections import Counter
 
 from pyneuro.callbacks import Callback
 from pyneuro.nn import _check
+from pyneuro.optim._compound import ChainedScheduler, OneCycleLR, SequentialLR
+from pyneuro.optim._schedule import LRScheduler, check_optimizer
 
 __all__ = [
+    "ChainedScheduler",
+    "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
+    "OneCycleLR",
+    "PolynomialLR",
     "ReduceLROnPlateau",
+    "SequentialLR",
     "StepLR",
 ]
 
 
-def _check_optimizer(schedule, optimizer):
-    if not hasattr(optimizer, "param_groups"):
-        raise TypeError(f"{type(schedule).__name__}: optimizer must be an optimiser, got {optimizer!r:.80}")
-    return optimizer
+class LambdaLR(LRScheduler):
+    """Rate = initial rate times `lr_lambda(epoch)`; a list of functions gives one to each group.
 
+    `LambdaLR(optimizer, lr_lambda, last_epoch=-1)`. ValueError when there are not as many functions as groups.
 
-class LRScheduler(Callback):
-    """Base of the schedules: `get_lr` says the rates of the groups at `last_epoch`, often from the present ones.
-
-    optimizer: whose groups are changed; last_epoch: -1 to start anew, else the epoch at which to go on (then each group
-    needs "initial_lr").
+    >>> from pyneuro import nn, optim
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = LambdaLR(opt, lambda epoch: 1 / (1 + epoch))
+    >>> schedule.step()
+    >>> opt.lr
+    0.5
     """
 
-    def __init__(self, optimizer, last_epoch=-1):
-        self.optimizer = _check_optimizer(self, optimizer)
-        for i, group in enumerate(optimizer.param_groups):
-            if last_epoch == -1:
-                group["initial_lr"] = group["lr"]
-            elif "initial_lr" not in group:
-                raise KeyError(f"{type(self).__name__}: group {i} has no 'initial_lr', which going on needs")
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
-        self.last_epoch = last_epoch
-        self.step()
-
-    def get_lr(self):
-        """The rates of all groups at `last_epoch`."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its rates: define get_lr(self)")
-
-    def step(self):
-        """Goes on by one epoch and writes the new rates into the optimiser's groups."""
-        self.last_epoch += 1
-        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
-            group["lr"] = rate
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
-
-    def get_last_lr(self):
-        """The rates that the last step wrote."""
-        return self._last_lr
-
-    def state_dict(self):
-        """What decides the rates to come, but for functions; plain numbers and lists."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("optimizer", "model", "params", "lr_lambdas")}
-
-    def load_state_dict(self, state_dict):
-        """Takes over `state_dict()`."""
-        self.__dict__.update(state_dict)
-
-    def on_train_begin(self, logs=None):
-        """Refuses to schedule another optimiser than the one that trains."""
-        _same_optimizer(self)
-
-    def on_epoch_end(self, epoch, logs=None):
-        """One step an epoch."""
-        self.step()
-
-    def _rates(self):
-        return [group["lr"] for group in self.optimizer.param_groups]
-
-
-def _same_optimizer(schedule):
-    if schedule.model is not None and schedule.model.optimizer is not schedule.optimizer:
-        raise ValueError(
-            f"{type(schedule).__name__} belongs to another optimiser than fit trains with: give both the same object"
-        )
-
-
-class LambdaLR(LRScheduler):
-    """Rate = initial rate times `lr_lambda(epoch)`; a list of functions gives one to each group."""
-
     def __init__(self, optimizer, lr_lambda, last_epoch=-1):
-        groups = len(_check_optimizer(self, optimizer).param_groups)
+        groups = len(check_optimizer(self, optimizer).param_groups)
         self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * groups
         if len(self.lr_lambdas) != groups:
             raise ValueError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} parameter groups")
@@ -115,7 +68,17 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """The rate is multiplied by `gamma` after every `step_size` epochs."""
+    """The rate is multiplied by `gamma` after every `step_size` epochs.
+
+    `StepLR(optimizer, step_size, gamma=0.1, last_epoch=-1)`.
+
+    >>> from pyneuro import nn, optim
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = StepLR(opt, step_size=1, gamma=0.5)
+    >>> schedule.step()
+    >>> opt.lr
+    0.5
+    """
 
     def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
         self.step_size = _check.size("StepLR", "step_size", step_size)
@@ -130,7 +93,19 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """The rate is multiplied by `gamma` at each epoch in `milestones`."""
+    """The rate is multiplied by `gamma` at each epoch in `milestones`.
+
+    `MultiStepLR(optimizer, milestones, gamma=0.1, last_epoch=-1)`.
+
+    >>> from pyneuro import nn, optim
+    >>> opt, rates = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), []
+    >>> schedule = MultiStepLR(opt, milestones=[1, 3], gamma=0.5)
+    >>> for epoch in range(4):
+    ...     rates.append(opt.lr)
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.5, 0.5, 0.25]
+    """
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
         self.milestones = sorted(_check.size("MultiStepLR", "a milestone", m, 0) for m in milestones)
@@ -144,7 +119,15 @@ class MultiStepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """The rate is multiplied by `gamma` after each epoch."""
+    """The rate is multiplied by `gamma` after each epoch: `ExponentialLR(optimizer, gamma, last_epoch=-1)`.
+
+    >>> from pyneuro import nn, optim
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = ExponentialLR(opt, gamma=0.5)
+    >>> schedule.step()
+    >>> opt.lr
+    0.5
+    """
 
     def __init__(self, optimizer, gamma, last_epoch=-1):
         self.gamma = _check.number("ExponentialLR", "gamma", gamma)
@@ -156,7 +139,19 @@ class ExponentialLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """The factor on the rate grows linearly from `start_factor` to `end_factor` within `total_iters` epochs."""
+    """The factor on the rate grows linearly from `start_factor` to `end_factor` within `total_iters` epochs.
+
+    `LinearLR(optimizer, start_factor=1/3, end_factor=1, total_iters=5, last_epoch=-1)`: a warm-up.
+
+    >>> from pyneuro import nn, optim
+    >>> opt, rates = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), []
+    >>> schedule = LinearLR(opt, start_factor=0.5, total_iters=2)
+    >>> for epoch in range(4):
+    ...     rates.append(opt.lr)
+    ...     schedule.step()
+    >>> rates
+    [0.5, 0.75, 1.0, 1.0]
+    """
 
     def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
         self.start_factor = _check.number("LinearLR", "start_factor", start_factor, 0, 1)
@@ -178,7 +173,19 @@ class LinearLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """The rate follows half a cosine from the initial rate to `eta_min` in `T_max` epochs, then back up, and so on."""
+    """The rate follows half a cosine from the initial rate to `eta_min` in `T_max` epochs, then back up, and so on.
+
+    `CosineAnnealingLR(optimizer, T_max, eta_min=0, last_epoch=-1)`. Source: Loshchilov, Hutter 2016.
+
+    >>> from pyneuro import nn, optim
+    >>> opt, rates = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), []
+    >>> schedule = CosineAnnealingLR(opt, T_max=2)
+    >>> for epoch in range(3):
+    ...     rates.append(round(opt.lr, 6))
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.5, 0.0]
+    """
 
     def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
         self.T_max = _check.size("CosineAnnealingLR", "T_max", T_max)
@@ -197,12 +204,131 @@ class CosineAnnealingLR(LRScheduler):
         return [ratio * (rate - low) + low for rate in self._rates()]
 
 
+class MultiplicativeLR(LambdaLR):
+    """The rate is multiplied by `lr_lambda(epoch)` after each epoch; a list of functions gives one to each group.
+
+    `MultiplicativeLR(optimizer, lr_lambda, last_epoch=-1)`.
+
+    >>> from pyneuro import nn, optim
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = MultiplicativeLR(opt, lambda epoch: 0.5)
+    >>> schedule.step()
+    >>> opt.lr
+    0.5
+    """
+
+    def get_lr(self):
+        """The present rates times the functions' values."""
+        if self.last_epoch == 0:
+            return self._rates()
+        return [rate * f(self.last_epoch) for rate, f in zip(self._rates(), self.lr_lambdas, strict=True)]
+
+
+class ConstantLR(LRScheduler):
+    """The rate is multiplied by `factor` until epoch `total_iters`, and is the initial one from then on.
+
+    `ConstantLR(optimizer, factor=1/3, total_iters=5, last_epoch=-1)`.
+
+    >>> from pyneuro import nn, optim
+    >>> opt, rates = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), []
+    >>> schedule = ConstantLR(opt, factor=0.5, total_iters=2)
+    >>> for epoch in range(3):
+    ...     rates.append(opt.lr)
+    ...     schedule.step()
+    >>> rates
+    [0.5, 0.5, 1.0]
+    """
+
+    def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, last_epoch=-1):
+        self.factor = _check.number("ConstantLR", "factor", factor, 0, 1)
+        if not self.factor:
+            raise ValueError("ConstantLR: factor must be above 0")
+        self.total_iters = _check.size("ConstantLR", "total_iters", total_iters, 0)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        """The present rates, times or divided by the factor at the beginning and the end."""
+        if self.last_epoch == 0:
+            return [rate * self.factor for rate in self._rates()]
+        return [rate * (1.0 / self.factor if self.last_epoch == self.total_iters else 1.0) for rate in self._rates()]
+
+
+class PolynomialLR(LRScheduler):
+    """Rate = initial rate times (1 - epoch / total_iters)^power, and 0 from `total_iters` on.
+
+    `PolynomialLR(optimizer, total_iters=5, power=1, last_epoch=-1)`.
+
+    >>> from pyneuro import nn, optim
+    >>> opt, rates = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), []
+    >>> schedule = PolynomialLR(opt, total_iters=4)
+    >>> for epoch in range(6):
+    ...     rates.append(round(opt.lr, 6))
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    """
+
+    def __init__(self, optimizer, total_iters=5, power=1.0, last_epoch=-1):
+        self.total_iters = _check.size("PolynomialLR", "total_iters", total_iters)
+        self.power = _check.number("PolynomialLR", "power", power, 0)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        """The present rates times the ratio of two neighbouring powers."""
+        now, last = self.last_epoch, self.total_iters
+        if now == 0 or now > last:
+            return self._rates()
+        ratio = ((1.0 - now / last) / (1.0 - (now - 1) / last)) ** self.power
+        return [rate * ratio for rate in self._rates()]
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """Half a cosine from the initial rate to `eta_min` in `T_0` epochs, then at once from the top again, in `T_mult`
+    times as many epochs, and so on.
+
+    `CosineAnnealingWarmRestarts(optimizer, T_0, T_mult=1, eta_min=0, last_epoch=-1)`. Source: Loshchilov, Hutter 2016.
+
+    >>> from pyneuro import nn, optim
+    >>> opt, rates = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0), []
+    >>> schedule = CosineAnnealingWarmRestarts(opt, T_0=2)
+    >>> for epoch in range(4):
+    ...     rates.append(round(opt.lr, 6))
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.5, 1.0, 0.5]
+    """
+
+    def __init__(self, optimizer, T_0, T_mult=1, eta_min=0.0, last_epoch=-1):
+        name = "CosineAnnealingWarmRestarts"
+        self.T_0, self.T_mult = _check.size(name, "T_0", T_0), _check.size(name, "T_mult", T_mult)
+        self.eta_min = _check.number(name, "eta_min", eta_min, 0)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        """The cosine at the place of this epoch in its cycle."""
+        place, cycle = self.last_epoch, self.T_0
+        while place >= cycle:
+            place, cycle = place - cycle, cycle * self.T_mult
+            if self.T_mult == 1:
+                place %= cycle
+        height = (1 + math.cos(math.pi * place / cycle)) / 2
+        return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
+
+
 class ReduceLROnPlateau(Callback):
     """The rate is multiplied by `factor` when a quantity has not got better for more than `patience` epochs.
 
     mode "min" or "max"; better means by more than `threshold`, relative (threshold_mode "rel") or absolute ("abs");
     after a reduction `cooldown` epochs pass uncounted; no rate falls below `min_lr`; changes below `eps` are left out.
     monitor: which value of the epoch `fit` follows.
+
+    >>> from pyneuro import nn, optim
+    >>> opt = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    >>> schedule = ReduceLROnPlateau(opt, factor=0.5, patience=1)
+    >>> for loss in (3.0, 2.0, 2.0, 2.0):
+    ...     schedule.step(loss)
+    >>> opt.lr
+    0.5
     """
 
     def __init__(
@@ -210,7 +336,7 @@ class ReduceLROnPlateau(Callback):
         min_lr=0.0, eps=1e-8, monitor=None,
     ):  # fmt: skip
         name = "ReduceLROnPlateau"
-        self.optimizer = _check_optimizer(self, optimizer)
+        self.optimizer = check_optimizer(self, optimizer)
         self.mode = _check.choice(name, "mode", mode, ("min", "max"))
         self.threshold_mode = _check.choice(name, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.factor = _check.number(name, "factor", factor, 0)

@@ -1,4 +1,6 @@
-"""Optimisers over 50 steps and schedules over 40 epochs against PyTorch's, from equal weights and gradients."""
+"""Optimisers over 50 steps and schedules over 50 epochs against PyTorch's, from equal weights and gradients."""
+
+import json
 
 import numpy as np
 import pytest
@@ -166,23 +168,93 @@ SCHEDULES = [
     ("LinearLR", {}),
     ("LinearLR", {"start_factor": 0.1, "end_factor": 0.6, "total_iters": 11}),
     ("LambdaLR", {"lr_lambda": lambda epoch: 0.95**epoch}),
+    ("MultiplicativeLR", {"lr_lambda": lambda epoch: 0.9 + 0.001 * epoch}),
+    ("ConstantLR", {}),
+    ("ConstantLR", {"factor": 0.2, "total_iters": 13}),
+    ("PolynomialLR", {}),
+    ("PolynomialLR", {"total_iters": 60, "power": 2.5}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 4}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
+    ("OneCycleLR", {"max_lr": 2.0, "total_steps": 50}),
+    ("OneCycleLR", {"max_lr": 2.0, "epochs": 10, "steps_per_epoch": 5, "anneal_strategy": "linear"}),
+    ("OneCycleLR", {"max_lr": [2.0], "total_steps": 50, "three_phase": True, "pct_start": 0.4}),
+    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 70, "cycle_momentum": False, "div_factor": 5.0}),
 ]
+
+
+def give_both(make):
+    """(our optimiser, PyTorch's, our schedule, PyTorch's) for make(module of schedules, optimiser)."""
+    ours, theirs = start("float64")
+    a, b = optim.SGD(ours, lr=0.7, momentum=0.5), torch.optim.SGD(theirs, lr=0.7, momentum=0.5)
+    return a, b, make(optim.lr_scheduler, a), make(torch.optim.lr_scheduler, b)
+
+
+def follow(a, b, one, two, steps=50):
+    """Both schedules give the same rates and momenta."""
+    for _ in range(steps):
+        np.testing.assert_allclose(a.lr, b.param_groups[0]["lr"], rtol=1e-12, atol=1e-15)
+        assert abs(a.param_groups[0]["momentum"] - b.param_groups[0]["momentum"]) < 1e-12
+        np.testing.assert_allclose(one.get_last_lr(), two.get_last_lr(), rtol=1e-12, atol=1e-15)
+        b.step()  # PyTorch warns otherwise
+        one.step()
+        two.step()
+
+
+COMPOUND = {
+    "warm-up": lambda lib, opt: lib.SequentialLR(
+        opt, [lib.LinearLR(opt, total_iters=6), lib.CosineAnnealingLR(opt, T_max=20)], milestones=[6]
+    ),
+    "three": lambda lib, opt: lib.SequentialLR(
+        opt,
+        [lib.ConstantLR(opt, 0.1), lib.MultiStepLR(opt, [0, 4], 0.5), lib.CosineAnnealingWarmRestarts(opt, 5)],
+        milestones=[4, 17],
+    ),
+    "chained": lambda lib, opt: lib.ChainedScheduler([lib.ConstantLR(opt, 0.1), lib.ExponentialLR(opt, 0.95)]),
+}
+
+
+@pytest.mark.parametrize("name", COMPOUND)
+def test_compound_schedules(name):
+    follow(*give_both(COMPOUND[name]))
+
+
+def test_one_cycle_moves_the_first_beta():
+    ours, theirs = start("float64")
+    a, b = optim.Adam(ours), torch.optim.Adam(theirs)
+    one, two = (lib.OneCycleLR(opt, 0.1, total_steps=30) for lib, opt in ((optim, a), (torch.optim.lr_scheduler, b)))
+    for _ in range(30):
+        np.testing.assert_allclose(a.param_groups[0]["betas"], b.param_groups[0]["betas"], rtol=1e-12)
+        b.step()
+        one.step()
+        two.step()
+    with pytest.raises(ValueError, match="OneCycleLR: step 31, but total_steps is 30"):
+        one.step()
+
+
+@pytest.mark.parametrize("name", [*COMPOUND, "one cycle", "restarts"])
+def test_schedules_go_on_from_their_state(name):
+    """State and groups pass through JSON, as in a checkpoint."""
+    make = {
+        **COMPOUND,
+        "one cycle": lambda lib, opt: lib.OneCycleLR(opt, 2.0, total_steps=60),
+        "restarts": lambda lib, opt: lib.CosineAnnealingWarmRestarts(opt, 3, 2),
+    }[name]
+    a, b, one, two = give_both(make)
+    follow(a, b, one, two, 23)
+    state = json.loads(json.dumps(one.state_dict()))
+    fresh = optim.SGD(start("float64")[0], lr=0.7, momentum=0.5)
+    again = make(optim.lr_scheduler, fresh)
+    fresh.load_state_dict(a.state_dict())
+    again.load_state_dict(state)
+    follow(fresh, b, again, two, 27)
 
 
 @pytest.mark.parametrize("case", SCHEDULES, ids=names)
 def test_schedules(case):
     name, options = case
-    ours, theirs = start("float64")
-    a, b = optim.SGD(ours, lr=0.7), torch.optim.SGD(theirs, lr=0.7)
-    one = getattr(optim.lr_scheduler, name)(a, **options)
-    two = getattr(torch.optim.lr_scheduler, name)(b, **options)
+    a, b, one, two = give_both(lambda lib, opt: getattr(lib, name)(opt, **options))
     assert getattr(optim, name) is type(one)
-    for _ in range(40):
-        np.testing.assert_allclose(a.lr, b.param_groups[0]["lr"], rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(one.get_last_lr(), two.get_last_lr(), rtol=1e-12, atol=1e-15)
-        b.step()  # PyTorch warns otherwise
-        one.step()
-        two.step()
+    follow(a, b, one, two)
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])

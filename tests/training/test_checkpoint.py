@@ -118,6 +118,33 @@ def test_schedules_and_stopping_rules_go_on(tmp_path):
     assert other.lr == opt.lr
 
 
+def schedule_by_epoch(opt):
+    parts = [optim.LinearLR(opt, total_iters=2), optim.CosineAnnealingWarmRestarts(opt, 3, 2)]
+    return optim.SequentialLR(opt, parts, milestones=[2])
+
+
+@pytest.mark.parametrize(
+    "make_schedule", [schedule_by_epoch, lambda opt: optim.OneCycleLR(opt, 0.05, epochs=8, steps_per_epoch=4)]
+)
+def test_compound_schedules_go_on(tmp_path, make_schedule):
+    """By epoch, and by batch with the momentum: the same bits and the same rate as without a break."""
+    x, y = networks.data(60)
+    path = tmp_path / "run.safetensors"
+
+    def run(epochs, path=None):
+        net, opt = networks.dense(), optim.Adam(lr=0.01)
+        net.fit(x, y, **given(opt, path, epochs=epochs, batch_size=15, callbacks=[make_schedule(opt)]))
+        return net, opt
+
+    whole, opt = run(8)
+    for epochs in (3, 4):
+        run(epochs, path)
+    again, other = run(8, path)
+    assert networks.same_bits(whole, again)
+    assert other.param_groups[0]["lr"] == opt.param_groups[0]["lr"] != 0.01
+    assert other.param_groups[0]["betas"] == opt.param_groups[0]["betas"]
+
+
 def test_seed_comes_from_the_checkpoint(tmp_path):
     x, y = networks.data()
     path = tmp_path / "run.safetensors"
