@@ -65,9 +65,17 @@ def _tensor(x):
 def _elementwise(name):
     info = _core.op_info(name)
     op = _ops[name]
+    if info["fields"]:
+        import inspect  # only then: the function takes the parameters of the op
 
-    def function(input):
-        return op(input)
+        def function(input, *parameters, **named):
+            return op(input, *parameters, **named)
+
+        function.__signature__ = inspect.signature(op)
+    else:
+
+        def function(input):
+            return op(input)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
@@ -148,34 +156,41 @@ def neg(input):
     return -_tensor(input)
 
 
-def relu(input, grad_at_zero=0.0):
-    """max(x, 0). `grad_at_zero`: the derivative at exactly 0; lectures 002 and 004 say 1, PyTorch 0.
+def relu(input, *, relu_grad_at_zero=0.0):
+    """max(x, 0). `relu_grad_at_zero`: the derivative at exactly 0; lectures 002 and 004 say 1, PyTorch 0.
 
     >>> import pyneuro as pn
     >>> pn.relu(pn.tensor([-1.0, 2.0])).tolist()
     [0.0, 2.0]
+    >>> x = pn.tensor(0.0, requires_grad=True)
+    >>> pn.relu(x, relu_grad_at_zero=1).backward(); x.grad
+    tensor(1.)
     """
-    return _ops["relu"](input, grad_at_zero)
+    return _ops["relu"](input, relu_grad_at_zero)
 
 
-def leaky_relu(input, negative_slope=0.01):
+def leaky_relu(input, negative_slope=0.01, *, relu_grad_at_zero=None):
     """x for x > 0, negative_slope x below.
+
+    `relu_grad_at_zero`: the derivative at exactly 0. None: the slope, as PyTorch; the lectures take 1.
 
     >>> import pyneuro as pn
     >>> pn.leaky_relu(pn.tensor([-1.0, 2.0]), 0.5).tolist()
     [-0.5, 2.0]
     """
-    return _ops["leaky_relu"](input, negative_slope)
+    return _ops["leaky_relu"](input, negative_slope, relu_grad_at_zero)
 
 
-def elu(input, alpha=1.0):
+def elu(input, alpha=1.0, *, relu_grad_at_zero=None):
     """x for x > 0, alpha (exp(x) - 1) below.
+
+    `relu_grad_at_zero`: the derivative at exactly 0. None: alpha, as PyTorch; the lectures take 1.
 
     >>> import pyneuro as pn
     >>> pn.elu(pn.tensor([0.0, 2.0])).tolist()
     [0.0, 2.0]
     """
-    return _ops["elu"](input, alpha)
+    return _ops["elu"](input, alpha, relu_grad_at_zero)
 
 
 def hardtanh(input, min_val=-1.0, max_val=1.0):
@@ -196,6 +211,16 @@ def step(input, at_zero=0.0):
     [0.0, 1.0, 1.0]
     """
     return _ops["step"](input, at_zero)
+
+
+# The lines of csrc/kernels/activation.def without a function above; a copy and a spelling of gelu need none.
+GENERATED = [
+    name
+    for name in _ops
+    if _core.op_info(name)["file"] == "ops/activations.c" and name not in {*globals(), "identity", "gelu_tanh"}
+]
+globals().update({name: _elementwise(name) for name in GENERATED})
+__all__ += GENERATED
 
 
 def clamp(input, min=None, max=None):

@@ -87,6 +87,13 @@ def number(name, argument, value, low=None, high=None):
     return x
 
 
+def drop(name, p, rate, keep):
+    """The probability to drop, from the one of its three spellings that is given; 0.5 when none is."""
+    if keep is not None:
+        keep = round(1 - number(name, "keep", keep, 0, 1), 15)  # 1 - 0.8 is 0.2, not 0.19999999999999996
+    return number(name, "p", either(name, {"p": p, "rate": rate, "keep": keep}, 0.5), 0, 1)
+
+
 def choice(name, argument, value, options):
     """`value` when it is one of `options`. ValueError with the nearest option otherwise."""
     if value in options:

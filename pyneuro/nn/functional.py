@@ -7,7 +7,7 @@ the docstring says which op it is; `pn.source("relu")` shows the C code.
 
 import math
 
-from pyneuro import _core
+from pyneuro import _core, _functions
 from pyneuro.nn import _check
 
 __all__ = [
@@ -66,19 +66,25 @@ def flatten(input, start_dim=0, end_dim=-1):
     return _ops["reshape"](x, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
-def dropout(input, p=0.5, training=True):
+def dropout(input, p=None, training=True, *, rate=None, keep=None):
     """Sets each element to 0 with probability p and the others to x / (1 - p); the identity when not `training`.
+
+    p (or Keras's rate): the probability to drop, 0.5 when not given; keep: to keep, as in the lectures. TypeError when
+    two of them are given, ValueError outside 0..1.
 
     >>> dropout([1.0, 2.0], training=False).tolist()
     [1.0, 2.0]
     >>> set(dropout([1.0] * 100, 0.5).tolist()) == {0.0, 2.0}
     True
+    >>> dropout([1.0, 2.0], keep=1).tolist()
+    [1.0, 2.0]
     """
+    p = _check.drop("dropout", p, rate, keep)
     if not training:
         return _tensor(input)
     old = _core.set_training(True)
     try:
-        return _ops["dropout"](input, _check.number("dropout", "p", p, 0, 1))
+        return _ops["dropout"](input, p)
     finally:
         _core.set_training(old)
 
@@ -107,22 +113,33 @@ def one_hot(labels, num_classes=None):
 # ---- activations ----
 
 
-def relu(input, *, grad_at_zero=0.0):
-    """max(x, 0); `grad_at_zero`: the derivative at exactly 0, see `nn.ReLU`.
+def step(input, at_zero=0.0):
+    """1 for x > 0, 0 below, `at_zero` at 0, see `nn.Step`.
+
+    >>> step([-1.0, 0.0, 2.0], at_zero=1).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    return _ops["step"](input, at_zero)
+
+
+def relu(input, inplace=False, *, relu_grad_at_zero=0.0):
+    """max(x, 0); `relu_grad_at_zero`: the derivative at exactly 0, see `nn.ReLU`.
+
+    `inplace` is taken for PyTorch's sake and changes nothing, here and below.
 
     >>> relu([-1.0, 2.0]).tolist()
     [0.0, 2.0]
     """
-    return _ops["relu"](input, grad_at_zero)
+    return _ops["relu"](input, relu_grad_at_zero)
 
 
-def leaky_relu(input, negative_slope=0.01):
-    """x for x > 0, negative_slope x below.
+def leaky_relu(input, negative_slope=0.01, inplace=False, *, relu_grad_at_zero=None):
+    """x for x > 0, negative_slope x below; `relu_grad_at_zero` as in `nn.LeakyReLU`.
 
     >>> leaky_relu([-1.0, 2.0], 0.5).tolist()
     [-0.5, 2.0]
     """
-    return _ops["leaky_relu"](input, negative_slope)
+    return _ops["leaky_relu"](input, negative_slope, relu_grad_at_zero)
 
 
 def prelu(input, weight):
@@ -134,13 +151,13 @@ def prelu(input, weight):
     return _ops["prelu"](input, weight)
 
 
-def elu(input, alpha=1.0):
-    """x for x > 0, alpha (exp(x) - 1) below.
+def elu(input, alpha=1.0, inplace=False, *, relu_grad_at_zero=None):
+    """x for x > 0, alpha (exp(x) - 1) below; `relu_grad_at_zero` as in `nn.ELU`.
 
     >>> [f"{v:.4f}" for v in elu([-1.0, 2.0]).tolist()]
     ['-0.6321', '2.0000']
     """
-    return _ops["elu"](input, alpha)
+    return _ops["elu"](input, alpha, relu_grad_at_zero)
 
 
 def gelu(input, approximate="none"):
@@ -181,6 +198,10 @@ silu = _plain("silu", "x sigmoid(x).", ["-0.2689", "0.7311"])
 softplus = _plain("softplus", "log(1 + exp(x)), without overflow.", ["0.3133", "1.3133"])
 softsign = _plain("softsign", "x / (1 + |x|).", ["-0.5000", "0.5000"])
 logsigmoid = _plain("log_sigmoid", "log sigmoid(x), without overflow.", ["-1.3133", "-0.3133"])
+
+
+# A new line of csrc/kernels/activation.def is a function here too.
+globals().update({name: getattr(_functions, name) for name in _functions.GENERATED})
 
 
 def softmax(input, dim=None, *, stable=True):

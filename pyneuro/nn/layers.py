@@ -177,11 +177,7 @@ class Dropout(Module):
     def __init__(self, p=None, inplace=False, *, rate=None, keep=None, **other):
         super().__init__()
         _check.refuse("Dropout", other, ("p", "rate", "keep"))
-        if keep is not None:
-            keep = _check.number("Dropout", "keep", keep, 0, 1)
-        drop = None if keep is None else round(1 - keep, 15)  # 1 - 0.8 is 0.2, not 0.19999999999999996
-        given = _check.either("Dropout", {"p": p, "rate": rate, "keep": drop}, 0.5)
-        self.p = _check.number("Dropout", "p", given, 0, 1)
+        self.p = _check.drop("Dropout", p, rate, keep)
 
     def forward(self, x):
         """x (*) -> (*)."""
