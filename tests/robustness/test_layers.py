@@ -203,9 +203,9 @@ def test_loss_conventions_of_the_lectures():
 
 
 def test_kink_conventions():
-    def slope(layer):
+    def slope(layer, *values, **convention):
         x = pn.tensor([0.0], requires_grad=True)
-        layer(x).sum().backward()
+        layer(x, *values, **convention).sum().backward()
         return x.grad.item()
 
     assert slope(nn.ReLU()) == 0
@@ -215,3 +215,44 @@ def test_kink_conventions():
     assert slope(nn.ELU(0.5, relu_grad_at_zero=1)) == 1
     assert nn.Step()([0.0]).item() == 0
     assert nn.Step(at_zero=1)([0.0]).item() == 1
+    for functions in (pn, nn.functional, pn.Tensor):
+        assert slope(functions.relu) == 0
+        assert slope(functions.leaky_relu, 0.25) == 0.25
+        assert slope(functions.elu, 0.5) == 0.5
+        for function in (functions.relu, functions.leaky_relu, functions.elu):
+            for kink in (0, 0.5, 1):
+                assert slope(function, relu_grad_at_zero=kink) == kink
+    for functions in (pn, nn.functional):
+        assert [functions.step([0.0], at_zero=v).item() for v in (0, 0.5, 1)] == [0, 0.5, 1]
+
+
+def test_dropout_has_one_set_of_spellings():
+    """The function takes what the layer takes: the lectures give the probability to keep."""
+    x = np.ones(10000, np.float32)
+    for spelling, dropped in (({"p": 0.2}, 0.2), ({"rate": 0.2}, 0.2), ({"keep": 0.8}, 0.2), ({}, 0.5)):
+        assert nn.Dropout(**spelling).p == dropped
+        y = nn.functional.dropout(x, **spelling).numpy()
+        assert set(y.tolist()) == {0.0, float(np.float32(1 / (1 - dropped)))}
+        assert abs((y == 0).mean() - dropped) < 0.03  # six standard deviations
+    assert nn.functional.dropout(x, keep=1).numpy().all()
+    assert not nn.functional.dropout(x, keep=0).numpy().any()
+    for make in (nn.Dropout, lambda **words: nn.functional.dropout(x, **words)):
+        with pytest.raises(TypeError, match="two spellings"):
+            make(p=0.2, keep=0.8)
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            make(keep=1.5)
+
+
+def test_every_line_of_the_table_of_activations_is_a_function():
+    """Of pn, of nn.functional and of tensors; `logsigmoid` is PyTorch's name."""
+    table = [name for name in pn._core.ops if pn._core.op_info(name)["file"] == "ops/activations.c"]
+    x = pn.tensor([0.5, 1.0])
+    for name in set(table) - {"identity", "gelu_tanh"}:
+        want = pn._core.ops[name](x).tolist()
+        assert getattr(pn, name)(x).tolist() == want
+        if name != "step":  # a method of this name would be an optimiser's
+            assert getattr(x, name)().tolist() == want
+    activations = {"sigmoid", "tanh", "softsign", "step", "softplus", "relu", "leaky_relu", "elu", "selu", "gelu",
+                   "silu", "hardtanh", "log_sigmoid"}  # fmt: skip
+    for name in activations:
+        assert getattr(nn.functional, name)(x).tolist() == pn._core.ops[name](x).tolist()
