@@ -9,10 +9,25 @@ MODELS = {"mlp": "dense layers with ReLU between them", "softmax": "one dense la
 NAMED = ("digits", "mnist", "fashion-mnist")
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence; the long list of options is for `--help`."""
+
+    def error(self, message: str):
+        """Ends the process with code 2."""
+        self.exit(2, f"pyneuro: {message.removeprefix('argument ')}; see {self.prog} --help\n")
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return -1
+
+
 def _positive(text: str) -> int:
-    number = int(text)
+    number = _whole(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return number
 
 
@@ -22,7 +37,7 @@ def _rate(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and below 1e6")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1e6")
     return number
 
 
@@ -34,9 +49,9 @@ def _sizes(text: str) -> list[int]:
 
 
 def _seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**63:
-        raise argparse.ArgumentTypeError(f"{text} is not a seed: expected 0 to 2^63 - 1")
+    number = _whole(text)
+    if not 0 <= number < 2**64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed: expected a whole number from 0 to 2^64 - 1")
     return number
 
 
@@ -62,12 +77,15 @@ def _with_train_options(parser: argparse.ArgumentParser) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of ``python -m pyneuro``."""
+    from pyneuro import __version__
+
     from . import evaluate, fetch, info
 
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m pyneuro",
         description="Neural networks for the lecture hall. Without a command: train on the bundled digits.",
     )
+    top.add_argument("--version", action="version", version=f"pyneuro {__version__}", help="print the version")
     _with_train_options(top)
     commands = top.add_subparsers(title="commands", metavar="{train,evaluate,info,fetch}")
     _with_train_options(commands.add_parser("train", help="train a network and show how it does"))

@@ -38,9 +38,9 @@ def refused(*words, code=1, **environment):
     """The one sentence on stderr of a command that must fail."""
     _, err = run(*words, expect=code, **environment)
     assert "Traceback" not in err
-    last = err.strip().split("\n")
-    assert code == 2 or len(last) == 1, err
-    return last[-1]
+    lines = err.strip().split("\n")
+    assert len(lines) == 1 and lines[0].startswith("pyneuro: "), err
+    return lines[0]
 
 
 def test_without_a_word_it_trains_on_the_digits():
@@ -198,10 +198,36 @@ def test_bad_tables_are_one_sentence(tmp_path, text, sentence):
 
 
 @pytest.mark.parametrize(
-    "words", [["train", "--epochs", "0"], ["train", "--lr", "-1"], ["train", "--hidden", "8,x"], ["dance"], ["fetch"]]
+    ("words", "sentence"),
+    [
+        (["train", "--epochs", "0"], "--epochs: '0' is not a positive whole number"),
+        (["train", "--epochs", "x"], "--epochs: 'x' is not a positive whole number"),
+        (["--batch-size", "1.5"], "--batch-size: '1.5' is not a positive whole number"),
+        (["train", "--lr", "-1"], "--lr: '-1' is not a number above 0"),
+        (["train", "--lr", "nan"], "--lr: 'nan' is not a number above 0"),
+        (["train", "--seed", str(2**64)], "is not a seed"),
+        (["train", "--seed", "x"], "--seed: 'x' is not a seed"),
+        (["train", "--hidden", "8,x"], "--hidden: '8,x' is not a list of layer sizes"),
+        (["train", "--model", "cnn"], "invalid choice: 'cnn'"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["fetch"], "required: NAME, --to"),
+        (["fetch", "iris", "--to", "x"], "invalid choice: 'iris'"),
+        (["evaluate"], "required: MODEL, DATA"),
+        (["info", "more"], "unrecognized arguments: more"),
+        (["train", "--bogus"], "unrecognized arguments: --bogus"),
+    ],
 )
-def test_wrong_arguments_are_code_two(words):
-    refused(*words, code=2)
+def test_wrong_arguments_are_code_two(words, sentence):
+    """One sentence that names the option, and where to read on."""
+    line = refused(*words, code=2)
+    assert sentence in line
+    assert line.endswith("--help")
+
+
+def test_version():
+    import pyneuro
+
+    assert run("--version") == (f"pyneuro {pyneuro.__version__}\n", "")
 
 
 def test_fetch_without_network_is_one_sentence(tmp_path):
