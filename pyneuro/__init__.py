@@ -12,11 +12,13 @@ Heavy parts (nn, optim, datasets, ...) are imported when they are first used.
 
 import importlib
 
+from pyneuro import _environment
 from pyneuro._core import Tensor, from_dlpack, get_num_threads, manual_seed, set_num_threads
 from pyneuro._tensor import *  # noqa: F403
 from pyneuro._tensor import __all__ as _tensor_names
 
 __version__ = "0.1.0"
+_environment.check()
 
 float32, float64, int64 = "float32", "float64", "int64"
 

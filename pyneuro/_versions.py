@@ -17,7 +17,7 @@ def cpu() -> dict:
         "compiler", "flags".
 
     Source: the core asks the processor and the operating system at start; `PYNEURO_ISA` and `PYNEURO_NUM_THREADS` lower
-    what it finds.
+    what it finds. A value that cannot be followed is a RuntimeWarning at import.
 
     Example:
         >>> import pyneuro as pn

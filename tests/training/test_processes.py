@@ -163,8 +163,33 @@ def test_number_of_threads_from_the_environment():
     available = str(pn.cpu()["cores"])
     assert deadline.python(COUNT) == available
     for nonsense in ("", "many", "0", "-4"):
-        assert deadline.python(COUNT, PYNEURO_NUM_THREADS=nonsense) == available
+        assert deadline.python(COUNT, PYNEURO_NUM_THREADS=nonsense, PYTHONWARNINGS="ignore") == available
     assert deadline.python(COUNT, PYNEURO_NUM_THREADS=10**6) == "64"
+
+
+CPU = "import pyneuro as pn; print(pn.cpu()['isa'], pn.get_num_threads())"
+
+
+@pytest.mark.parametrize("isa", ["foo", "AVX2", "avx-2", "neon" if "neon" not in pn.cpu()["available"] else "avx2"])
+def test_an_instruction_set_that_cannot_be_had_is_named_at_import(isa):
+    """A benchmark with a misspelt level would measure another one without a word."""
+    said = deadline.python(CPU, PYNEURO_ISA=isa, PYNEURO_NUM_THREADS=1)
+    best = deadline.python(CPU, PYNEURO_ISA="", PYNEURO_NUM_THREADS=1)
+    levels = ", ".join(pn.cpu()["available"])
+    assert f"RuntimeWarning: PYNEURO_ISA is '{isa}', expected one of {levels} on this machine" in said
+    assert f"{best.split()[0]} is used" in said and said.splitlines()[-1] == best
+
+
+@pytest.mark.parametrize("count", ["abc", "0", "-4", "1.5", "4x"])
+def test_a_number_of_threads_that_is_none_is_named_at_import(count):
+    said = deadline.python(CPU, PYNEURO_NUM_THREADS=count)
+    assert f"RuntimeWarning: PYNEURO_NUM_THREADS is '{count}', expected a whole number of at least 1" in said
+    assert f"{said.split()[-1]} is used" in said
+
+
+def test_sensible_environments_import_without_a_word():
+    for isa in pn.cpu()["available"]:
+        assert deadline.python(CPU, PYNEURO_ISA=isa, PYNEURO_NUM_THREADS=2) == f"{isa} 2"
 
 
 def test_bits_do_not_depend_on_the_environment(plain):
