@@ -38,7 +38,19 @@ _SUMS = ("sha256", "header_sha256")
 
 class FileFormatError(ValueError):
     """A file that is not what it should be: truncated, altered, of another kind, or beyond the limits. Nothing was
-    loaded from it."""
+    loaded from it.
+
+    >>> import os, tempfile
+    >>> import pyneuro as pn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "net.safetensors")
+    ...     pn.io.replace_file(path, [b"no network"])
+    ...     try:
+    ...         pn.load(path)
+    ...     except pn.io.FileFormatError as error:
+    ...         print("not a safetensors file" in str(error))
+    True
+    """
 
 
 def replace_file(path, chunks):
@@ -48,6 +60,14 @@ def replace_file(path, chunks):
     link is followed.
     Raises OSError as the operating system reports it (no space, no permission, no such folder); the old file is then
     untouched.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "a")
+    ...     replace_file(path, [b"one ", b"two"])
+    ...     with open(path, "rb") as file:
+    ...         file.read()
+    b'one two'
     """
     path = os.path.realpath(os.fsdecode(path))
     folder = os.path.dirname(path)

@@ -30,6 +30,15 @@ class Callback:
 
     `self.model` is the network, `self.params` a dict with "epochs", "steps" and "batch_size". `logs` is a dict of means
     over samples since the epoch began.
+
+    >>> import numpy as np
+    >>> from pyneuro import nn
+    >>> class Three(Callback):
+    ...     def on_train_batch_end(self, batch, logs=None):
+    ...         self.model.stop_training = batch == 2
+    >>> x = np.ones((8, 1))
+    >>> nn.Linear(1, 1).fit(x, x, loss="mse", batch_size=1, callbacks=[Three()], seed=0, verbose=0).steps
+    3
     """
 
     model = None
@@ -154,6 +163,15 @@ class EarlyStopping(Monitor):
     restore_best_weights=False, start_from_epoch=0)`. mode "min", "max", or "auto": larger is better for names with
     "acc". restore_best_weights: the network ends with the weights of the best epoch. KeyError when there is no such
     value.
+
+    >>> import numpy as np
+    >>> from pyneuro import nn, optim
+    >>> x = np.ones((8, 1))
+    >>> early = EarlyStopping(monitor="loss", patience=2)
+    >>> net, rule = nn.Linear(1, 1), optim.SGD(lr=0.0)
+    >>> history = net.fit(x, x, loss="mse", optimizer=rule, epochs=9, callbacks=[early], seed=0, verbose=0)
+    >>> len(history.epoch), history.stopped_by
+    (3, 'EarlyStopping')
     """
 
     def __init__(
@@ -238,6 +256,16 @@ class ModelCheckpoint(Monitor):
     `ModelCheckpoint(filepath, monitor="val_loss", verbose=0, save_best_only=False, save_weights_only=False,
     mode="auto")`. filepath may name values: "net-{epoch:02d}-{val_loss:.3f}.safetensors", epochs counted from 1. The
     file is one of `net.save`; `fit(checkpoint=)` writes one from which a training can go on.
+
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from pyneuro import nn
+    >>> x = np.ones((8, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     keep = ModelCheckpoint(os.path.join(folder, "net-{epoch}.safetensors"))
+    ...     history = nn.Linear(1, 1).fit(x, x, loss="mse", epochs=2, callbacks=[keep], seed=0, verbose=0)
+    ...     sorted(os.listdir(folder))
+    ['net-1.safetensors', 'net-2.safetensors']
     """
 
     def __init__(
@@ -285,6 +313,18 @@ class CSVLogger(Callback):
     """Writes one line an epoch: `CSVLogger(filename, separator=",", append=False)`.
 
     The first line names the columns: epoch, then the values of the epoch in alphabetical order.
+
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from pyneuro import nn, optim
+    >>> zero = np.zeros((8, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "log.csv")
+    ...     log, net = CSVLogger(name), nn.Linear(1, 1, bias=False)
+    ...     history = net.fit(zero, zero, loss="mse", epochs=2, callbacks=[log], seed=0, verbose=0)
+    ...     with open(name) as file:
+    ...         file.read().split()
+    ['epoch,loss', '0,0.0', '1,0.0']
     """
 
     def __init__(self, filename, separator=",", append=False):

@@ -20,11 +20,37 @@ FORMAT = "1"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that does not belong to this training. Nothing was changed."""
+    """A checkpoint that does not belong to this training. Nothing was changed.
+
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from pyneuro import nn
+    >>> x = np.ones((8, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "run")
+    ...     _ = nn.Linear(1, 1).fit(x, x, loss="mse", checkpoint=path, epochs=1, seed=0, verbose=0)
+    ...     try:
+    ...         nn.Linear(1, 1).fit(x[:4], x[:4], loss="mse", checkpoint=path, resume=True, seed=0, verbose=0)
+    ...     except CheckpointError as error:
+    ...         print(str(error).split(": ")[-1])
+    rows was 8, now it is 4
+    """
 
 
 def write(path, fit):
-    """Saves the state of a training in progress. Raises OSError when the file cannot be written."""
+    """Saves the state of a training in progress. Raises OSError when the file cannot be written.
+
+    fit: the training, as `fit(checkpoint=path)` hands it over after each epoch.
+
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from pyneuro import nn
+    >>> x = np.ones((8, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = nn.Linear(1, 1).fit(x, x, loss="mse", checkpoint=os.path.join(folder, "run"), seed=0, verbose=0)
+    ...     os.listdir(folder)
+    ['run']
+    """
     arrays, progress = {}, fit.runner.progress
     for name, tensor in _state.state_dict(fit.net).items():
         arrays[f"net.{name}"] = tensor.numpy()
@@ -72,6 +98,17 @@ def read(path):
     """The checkpoint at `path`, or None when there is no such file.
 
     Raises FileFormatError (a ValueError) for a file that is damaged or no checkpoint, OSError when it cannot be read.
+
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from pyneuro import nn
+    >>> x = np.ones((8, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "run")
+    ...     _ = nn.Linear(1, 1).fit(x, x, loss="mse", checkpoint=path, epochs=3, seed=5, verbose=0)
+    ...     meta = read(path).meta
+    >>> meta["seed"], meta["progress"]["epoch"]
+    (5, 3)
     """
     if not os.path.exists(path):
         return None

@@ -28,7 +28,15 @@ def _epsilon(name, eps):
 
 
 class StepBelow:
-    """Stop after an update that moved all parameters together by less than eps: |w_t - w_(t-1)| < eps."""
+    """Stop after an update that moved all parameters together by less than eps: |w_t - w_(t-1)| < eps.
+
+    >>> import numpy as np
+    >>> from pyneuro import nn
+    >>> zero = np.zeros((4, 1))
+    >>> net = nn.Linear(1, 1, bias=False)
+    >>> net.fit(zero, zero, loss="mse", optimizer="sgd", stop=StepBelow(1e-6), seed=0, verbose=0).stopped_by
+    'step below 1e-06'
+    """
 
     def __init__(self, eps):
         self.eps = _epsilon("StepBelow", eps)
@@ -36,7 +44,16 @@ class StepBelow:
 
 
 class GradBelow:
-    """Stop, before the next update, where the gradient is shorter than eps: |grad Q(w_t)| < eps."""
+    """Stop, before the next update, where the gradient is shorter than eps: |grad Q(w_t)| < eps.
+
+    >>> import numpy as np
+    >>> from pyneuro import nn
+    >>> zero = np.zeros((4, 1))
+    >>> net = nn.Linear(1, 1, bias=False)
+    >>> history = net.fit(zero, zero, loss="mse", stop=GradBelow(1e-6), seed=0, verbose=0)
+    >>> history.steps, history.stopped_by
+    (0, 'gradient below 1e-06')
+    """
 
     def __init__(self, eps):
         self.eps = _epsilon("GradBelow", eps)
@@ -48,6 +65,13 @@ class Patience(Monitor):
 
     `Patience(n, min_delta=0, restore_best=True, monitor="val_loss")`: with restore_best the network gets the weights of
     the best epoch back. KeyError when there is no such value.
+
+    >>> import numpy as np
+    >>> from pyneuro import nn, optim
+    >>> x, rule = np.ones((8, 1)), optim.SGD(lr=0.0)
+    >>> more = {"validation_data": (x, x), "stop": Patience(2), "epochs": 9, "seed": 0, "verbose": 0}
+    >>> nn.Linear(1, 1).fit(x, x, loss="mse", optimizer=rule, **more).stopped_by
+    'patience: val_loss has not got better for 2 epochs'
     """
 
     def __init__(self, n, min_delta=0, restore_best=True, monitor="val_loss"):

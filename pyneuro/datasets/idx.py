@@ -15,7 +15,12 @@ _MAX_RANK = 8
 
 
 class DataError(ValueError):
-    """A data file that is not what it should be. Nothing was taken from it."""
+    """A data file that is not what it should be. Nothing was taken from it.
+
+    >>> parse_idx(b"no digits", "digits.idx")
+    Traceback (most recent call last):
+    pyneuro.datasets.idx.DataError: digits.idx ...
+    """
 
 
 def read_idx(path):

@@ -60,7 +60,10 @@ def mnist(*, flat=True, dtype="float32"):
     Returns X_train, y_train, X_test, y_test; y int64 with the classes 0..9. Raises DataError when a file is not the
     published one, OSError when none can be found or fetched, ImportError when a download needs pooch.
 
-    Example: `X_train, y_train, X_test, y_test = datasets.mnist()`
+    >>> from pyneuro import datasets
+    >>> X_train, y_train, X_test, y_test = datasets.mnist()  # doctest: +SKIP
+    >>> X_train.shape, y_test.shape  # doctest: +SKIP
+    ((60000, 784), (10000,))
     """
     return _load("mnist", flat, dtype)
 
@@ -70,7 +73,10 @@ def fashion_mnist(*, flat=True, dtype="float32"):
 
     Classes 0..9: T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot.
 
-    Example: `X_train, y_train, X_test, y_test = datasets.fashion_mnist()`
+    >>> from pyneuro import datasets
+    >>> X_train, y_train, X_test, y_test = datasets.fashion_mnist(flat=False)  # doctest: +SKIP
+    >>> X_train.shape, y_test.shape  # doctest: +SKIP
+    ((60000, 28, 28), (10000,))
     """
     return _load("fashion-mnist", flat, dtype)
 
@@ -88,7 +94,11 @@ def fetch(name, to=None):
     """Makes sure that all files of a data set are there, downloading what is missing.
 
     name: "mnist" or "fashion-mnist". to: a folder for PYNEURO_DATA, the files go to `to/name/`; None: the cache.
-    Returns the list of paths. Errors as in `mnist`.
+    Returns the list of paths. Errors as in `mnist`, ValueError for another name.
+
+    >>> fetch("mnst")
+    Traceback (most recent call last):
+    ValueError: fetch: name must be one of 'mnist', 'fashion-mnist', got 'mnst'; did you mean 'mnist'?
     """
     name = _check.choice("fetch", "name", str(name).replace("_", "-"), tuple(FILES))
     folder = _cache(name) if to is None else os.path.join(os.fspath(to), name)

@@ -9,7 +9,14 @@ __all__ = ["Drawing", "draw"]
 
 
 class Drawing:
-    """What `draw` returns: shown as SVG in a notebook, as a table in a terminal; `save(path)` writes the SVG file."""
+    """What `draw` returns: shown as SVG in a notebook, as a table in a terminal; `save(path)` writes the SVG file.
+
+    >>> import pyneuro as pn
+    >>> w = pn.tensor(2.0, requires_grad=True, name="w")
+    >>> drawing = pn.draw(w * 3.0)
+    >>> isinstance(drawing, pn.draw.Drawing), drawing.svg.startswith("<svg")
+    (True, True)
+    """
 
     def __init__(self, boxes):
         self.boxes = boxes

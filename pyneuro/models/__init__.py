@@ -16,5 +16,11 @@ __all__ = ["BY_NAME", "get", "mlp", "softmax"]
 
 
 def get(name, *args, **kwargs):
-    """The model called `name`, built with the other arguments. ValueError, with the nearest name, for another one."""
+    """The model called `name`, built with the other arguments. ValueError, with the nearest name, for another one.
+
+    >>> get("softmax", 4, 3)
+    Sequential(
+      (0): Linear(in_features=4, out_features=3, bias=True)
+    )
+    """
     return BY_NAME[_check.choice("models.get", "the name", name, tuple(BY_NAME))](*args, **kwargs)

@@ -30,6 +30,12 @@ class Optimizer:
     `param_groups` is PyTorch's list of dicts; changes in it count from the next step. `params` may be an iterable of
     parameters, of (name, parameter) pairs, or of dicts with "params" and own options; None leaves the optimiser
     unbound until `fit`.
+
+    >>> from pyneuro import nn, optim
+    >>> net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    >>> opt = optim.SGD([{"params": net[0].parameters()}, {"params": net[2].parameters(), "lr": 0.01}], lr=0.1)
+    >>> isinstance(opt, Optimizer), [group["lr"] for group in opt.param_groups]
+    (True, [0.1, 0.01])
     """
 
     full_batch = False  # fit takes all samples at once unless it is told otherwise

@@ -74,7 +74,18 @@ class GD(SGD):
 class Momentum(SGD):
     """`SGD` with momentum 0.9: `Momentum(params=None, lr=1e-3, momentum=0.9, nesterov=False, weight_decay=0)`.
 
-    Source: Polyak 1964; lecture 003. Q = w^2 / 2 from w = 1 with lr 0.1 goes to 0.9, 0.72, 0.486.
+    Source: Polyak 1964; lecture 003. Q = w^2 / 2 from w = 1 with lr 0.1 goes to 0.9, 0.72, 0.486:
+
+    >>> import pyneuro as pn
+    >>> w, way = pn.tensor(1.0, requires_grad=True), []
+    >>> opt = Momentum([w], lr=0.1)
+    >>> for step in range(3):
+    ...     opt.zero_grad()
+    ...     (w * w / 2.0).backward()
+    ...     opt.step()
+    ...     way.append(round(w.item(), 4))
+    >>> way
+    [0.9, 0.72, 0.486]
     """
 
     _defaults: ClassVar = {**SGD._defaults, "momentum": 0.9}
@@ -91,6 +102,14 @@ class Adagrad(Optimizer):
 
     s = s + g^2; w = w - lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps). eps is also called epsilon. Source: Duchi,
     Hazan, Singer 2011.
+
+    >>> import pyneuro as pn
+    >>> w = pn.tensor(1.0, requires_grad=True)
+    >>> opt = Adagrad([w], lr=0.1)
+    >>> (3.0 * w).backward()
+    >>> opt.step()
+    >>> round(w.item(), 4)
+    0.9
     """
 
     _defaults: ClassVar = {
@@ -121,6 +140,14 @@ class RMSprop(Optimizer):
 
     s = alpha s + (1 - alpha) g^2; w = w - lr g / (sqrt(s) + eps). alpha is also called rho, eps epsilon. Source:
     Tieleman, Hinton 2012; lecture 003.
+
+    >>> import pyneuro as pn
+    >>> w = pn.tensor(1.0, requires_grad=True)
+    >>> opt = RMSprop([w], lr=0.1, alpha=0.75)
+    >>> (3.0 * w).backward()
+    >>> opt.step()
+    >>> round(w.item(), 4)
+    0.8
     """
 
     _defaults: ClassVar = {
@@ -183,6 +210,14 @@ class AdamW(Adam):
     """`Adam` with decoupled weight decay, 0.01 by default: w = (1 - lr weight_decay) w, then the step of Adam.
 
     Source: Loshchilov, Hutter 2017.
+
+    >>> import pyneuro as pn
+    >>> w = pn.tensor(1.0, requires_grad=True)
+    >>> opt = AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> (3.0 * w).backward()
+    >>> opt.step()
+    >>> round(w.item(), 4)
+    0.85
     """
 
     _defaults: ClassVar = {**Adam._defaults, "weight_decay": 1e-2}
