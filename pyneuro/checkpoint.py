@@ -165,7 +165,7 @@ class Saved:
             self._refuse(f"its callbacks were {[e['class'] for e in meta['callbacks']]}, now they are {names}")
         weights = self._weights(fit.net)
         sums = self._array("progress.sums")
-        if sums.size not in (0, len(fit.runner.names or sums)):
+        if sums.size not in (0, fit.runner.columns or sums.size):
             self._refuse("it followed other losses or metrics")
         curves = {name: self._array(f"history.{name}") for name in meta["history"]["names"]}
         epochs = meta["history"]["epoch"]

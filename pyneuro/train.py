@@ -39,7 +39,8 @@ class Trainable:
         epochs; batch_size: 32, all rows for optim.GD; shuffle; drop_last: leave out a last batch that is not full.
         validation_data: (X, y) or (X, y, sample_weight), evaluated after each epoch. validation_split: the share of the
             last rows, before shuffling, that is taken for it instead.
-        metrics: names ("accuracy", "top_5_accuracy", "mse", "mae", ...) or callables; the history has their means.
+        metrics: names ("accuracy", "top_5_accuracy" for any number, "mse", "mae", ...), ("top_k_accuracy", k), or
+            callables; the history has their means. accuracy cuts single scores as `predict_labels` does.
         class_weight: dict class -> weight; sample_weight: (N,). Keras's meaning: the loss is sum(w_i l_i) / batch rows.
         callbacks: objects of pn.callbacks, and schedules of optim.lr_scheduler.
         clip_norm: largest norm of all gradients together. stop: a rule of pn.stop, or a list of them.
@@ -47,10 +48,14 @@ class Trainable:
         seed: decides order and dropout; None draws one, which history.seed keeps. verbose: 1 progress bar, 2 a line an
             epoch, 0 silent. mode: None chooses, "plan" or "eager" insist.
 
-        Values of an epoch are means over its samples. Raises ValueError or TypeError with one sentence for arguments
-        and data that do not fit (also NaN in X, with its row), FloatingPointError naming layer and step when a number
-        is not finite, RuntimeError for a second fit inside a callback. After an error, and after Ctrl-C, parameters are
-        those of the last completed step. Afterwards gradients of all parameters are None.
+        Values of an epoch are those of all its samples at once: means over samples, sums for reduction="sum", and for
+        class weights or ignore_index means over the weights or samples that count, whatever the batch size. Of a loss
+        of one's own they are means of the batches' values, weighted by rows.
+
+        Raises ValueError or TypeError with one sentence for arguments and data that do not fit (also NaN in X, with its
+        row), FloatingPointError naming layer and step when a number is not finite, RuntimeError for a second fit inside
+        a callback. After an error, and after Ctrl-C, parameters are those of the last completed step. Afterwards
+        gradients of all parameters are None.
 
         >>> import numpy as np
         >>> from pyneuro import nn, optim
@@ -103,27 +108,29 @@ class Trainable:
 
         Softmax over K scores, sigmoid of a single one or of each when the network was trained with bce_with_logits;
         outputs that are probabilities already (a Sigmoid or Softmax layer at the end, loss "bce") come as they are.
-        Raises ValueError for networks with several outputs.
+        After a training with mse, mae or huber (or a loss of one's own, one output) on labels 0 and 1 the outputs
+        estimate the probability themselves and are cut to 0..1 (K columns: and divided by their sum); on labels -1 and
+        +1 that is (1 + output) / 2. Raises ValueError for networks with several outputs, and where outputs are no
+        probabilities: after a training with hinge or on other targets.
         """
-        from pyneuro._fit import ask
+        from pyneuro._fit import answers
 
-        return ask.probabilities(self, self._one_output(X, batch_size, "predict_proba"))
+        return answers.probabilities(self, self._one_output(X, batch_size, "predict_proba"))
 
     def predict_labels(self, X, threshold=0.5, *, batch_size=None):
         """Class numbers (N,): the most probable of K classes, or 1 where a single probability is above `threshold`.
 
+        The metric "accuracy" has the same rule: with threshold 0.5 a single score of bce_with_logits is cut at 0, a
+        probability and an output trained with mse, mae, huber or a loss of one's own on labels 0 and 1 at 0.5. After a
+        training on labels -1 and +1 (hinge, or a Tanh output with mse) the cut is at 0 and the answers are -1 and +1.
         A network trained with bce or bce_with_logits on K columns gives one 0 or 1 for each: (N, K).
+        Raises ValueError for a threshold outside 0..1 and for networks with several outputs.
         """
-        from pyneuro._fit import ask
+        from pyneuro._fit import answers
         from pyneuro.nn import _check
 
-        threshold = _check.number("predict_labels", "threshold", threshold)
-        outputs = self._one_output(X, batch_size, "predict_labels")
-        columns = outputs.shape[1] if outputs.ndim > 1 else 1
-        if columns > 1 and not ask.several_labels(self, columns):
-            return outputs.argmax(axis=1)
-        found = (ask.probabilities(self, outputs) > threshold).astype("int64")
-        return found if columns > 1 else found.reshape(len(found))
+        threshold = _check.number("predict_labels", "threshold", threshold, 0, 1)
+        return answers.labels(self, self._one_output(X, batch_size, "predict_labels"), threshold)
 
     def _one_output(self, X, batch_size, what):
         outputs = self.predict(X, batch_size=batch_size)

@@ -7,6 +7,7 @@ import numpy as np
 from pyneuro import _core
 from pyneuro._fit import arrays
 from pyneuro._fit import program as programs
+from pyneuro._fit.metrics import metric_list
 from pyneuro._fit.plans import Dynamic, cache_of, fingerprint, modes, record
 from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules
 from pyneuro.nn import _check
@@ -62,11 +63,15 @@ class Evaluator:
 
 def evaluate(net, X, y, batch_size, loss, metrics, sample_weight, loss_weights):
     """See `Trainable.evaluate`."""
-    items, found = net.__dict__.get("_trained_with") or (None, [])
+    trained, found = net.__dict__.get("_trained_with") or (None, [])
+    items = trained
     if loss is not None or items is None:
         items = programs.loss_items("cross_entropy" if loss is None else loss, loss_weights)
+        if trained and len(trained) == len(items):
+            for item, before in zip(items, trained, strict=True):
+                item.labels = before.labels
     if metrics is not None:
-        found = programs.metric_list(metrics)
+        found = metric_list(metrics)
     weight = arrays.weights("sample_weight", sample_weight) if sample_weight is not None else None
     batch = BATCH if batch_size is None else _check.size("evaluate", "batch_size", batch_size)
     x, targets = arrays.tree("X", X), arrays.tree("y", y) if y is not None else None
@@ -157,51 +162,4 @@ def structure(outputs, keys):
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
-# ---- probabilities and labels ----
-
-
-def kind_of_outputs(net, columns):
-    """What the raw outputs are: "probabilities", "log", "scores" (one score) , "labels" (several) or "softmax"."""
-    from pyneuro import nn
-
-    last = net
-    while isinstance(last, nn.Sequential) and len(last):
-        last = last[-1]
-    if isinstance(last, (nn.Sigmoid, nn.Softmax)):
-        return "probabilities"
-    if isinstance(last, (nn.LogSoftmax, nn.LogSigmoid)):
-        return "log"
-    items = (net.__dict__.get("_trained_with") or (None,))[0]
-    loss = items[0].fn if items else None
-    if isinstance(loss, nn.NLLLoss):
-        return "log"
-    if isinstance(loss, nn.BCELoss):
-        return "probabilities"
-    if isinstance(loss, nn.BCEWithLogitsLoss) and columns > 1:
-        return "labels"
-    return "softmax" if columns > 1 else "scores"
-
-
-def several_labels(net, columns):
-    """Whether each column is a yes-or-no answer of its own."""
-    from pyneuro import nn
-
-    items = (net.__dict__.get("_trained_with") or (None,))[0]
-    return columns > 1 and bool(items) and isinstance(items[0].fn, (nn.BCELoss, nn.BCEWithLogitsLoss))
-
-
-def probabilities(net, outputs):
-    """Raw outputs (N, K) or (N, 1) -> probabilities of the same shape."""
-    columns = outputs.shape[1] if outputs.ndim > 1 else 1
-    kind = kind_of_outputs(net, columns)
-    if kind == "probabilities":
-        return outputs
-    op = {"log": ("exp",), "scores": ("sigmoid",), "labels": ("sigmoid",), "softmax": ("softmax", 1)}[kind]
-    old = _core.set_grad_enabled(False)
-    try:
-        return np.array(_core.ops[op[0]](_core.as_tensor(outputs), *op[1:]).numpy())
-    finally:
-        _core.set_grad_enabled(old)
-
-
-__all__ = ["Evaluator", "evaluate", "predict", "probabilities", "several_labels", "structure"]
+__all__ = ["Evaluator", "evaluate", "predict", "structure"]

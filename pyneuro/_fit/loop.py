@@ -11,6 +11,7 @@ from pyneuro import stop as stop_rules
 from pyneuro._fit import arguments, arrays
 from pyneuro._fit import program as programs
 from pyneuro._fit.ask import Evaluator
+from pyneuro._fit.metrics import metric_list
 from pyneuro._fit.plans import Dynamic, fingerprint, look_of
 from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules, StreamRunner, uninterrupted
 from pyneuro.callbacks import Callback, History, Monitor, defines
@@ -81,7 +82,7 @@ class Fit:
         self.drop_last = arguments.flag("fit", "drop_last", drop_last)
         self.verbose = arguments.verbosity(verbose)
         self.items = programs.loss_items(loss, loss_weights)
-        self.metrics = programs.metric_list(metrics)
+        self.metrics = metric_list(metrics)
         self.mode = None if mode is None else _check.choice("fit", "mode", mode, ("plan", "eager"))
         self.rules, self.stops = self._stop_rules(stop, clip_norm)
         self.callbacks = self._callbacks(callbacks)
@@ -258,7 +259,9 @@ class Fit:
             y = arrays.tree("y of a batch", parts[1]) if len(parts) > 1 and parts[1] is not None else None
             weight = arrays.weights("sample_weight of a batch", parts[2]) if len(parts) > 2 else None
             rows = arrays.count_rows([*x.parts, *(y.parts if y else []), *([weight] if weight else [])])
-            return programs.Program(self.net, x, y, weight, self.items, self.metrics), rows
+            program = programs.Program(self.net, x, y, weight, self.items, self.metrics)
+            program.counted = True  # other batches may have rows that do not count
+            return program, rows
 
         eager = self.mode == "eager"
         return StreamRunner(
@@ -461,10 +464,8 @@ class Fit:
         return position if self.stream else -(-position // self.batch)
 
     def _means(self):
-        p = self.runner.progress
-        if not p["weight"]:
-            return {}
-        return {name: s / p["weight"] for name, s in zip(self.runner.names, p["sums"], strict=True)}
+        means = self.runner.means()
+        return dict(zip(self.runner.names, means, strict=True)) if means else {}
 
     def _end_epoch(self, means):
         names, values = list(self.runner.names), [float(v) for v in means]

@@ -10,7 +10,7 @@ import operator
 import numpy as np
 
 from pyneuro import _core
-from pyneuro._fit import arrays
+from pyneuro._fit import answers, arrays, columns
 from pyneuro.nn import _check, losses
 
 Tensor = _core.Tensor
@@ -34,11 +34,12 @@ class LossItem:
 
     def __init__(self, loss, weight=1.0, key=None):
         self.fn = losses.get(loss)
+        self.is_by_name = isinstance(loss, str)
         self.weight = _check.number("loss", "its weight", weight)
         self.key = key
         self.is_own = isinstance(self.fn, losses.Loss)  # one of pyneuro's, which can give a value an element
         self.takes_classes = isinstance(self.fn, (losses.CrossEntropyLoss, losses.NLLLoss))
-        self.takes_scores = isinstance(self.fn, (losses.BCEWithLogitsLoss, losses.HingeLoss))
+        self.labels = None  # what the labels are: the kind of `answers.Labels`, once data with both answers was seen
 
     def identity(self):
         """What decides the recorded operations; None for a callable of the user's."""
@@ -75,8 +76,10 @@ class LossItem:
                 f"for {rows} rows; give a loss with reduction='none'"
             )
         if len(each.shape) > 1:
-            each = each.mean(dim=tuple(range(1, len(each.shape))))
-        return (each * weight).sum() / float(rows)
+            adds = self.is_own and self.fn.reduction == "sum"
+            each = (each.sum if adds else each.mean)(dim=tuple(range(1, len(each.shape))))
+        total = (each * weight).sum()
+        return total if self.is_own and self.fn.reduction == "sum" else total / float(rows)
 
 
 def loss_items(loss, loss_weights=None):
@@ -109,79 +112,6 @@ def _weight_of(weights, key, n):
         return weights[0 if key is None else key]
     except (TypeError, KeyError, IndexError):
         raise ValueError(f"loss_weights must have one number for each loss, got {weights!r:.80}") from None
-
-
-# ---- metrics ----
-
-_METRICS = ("accuracy", "acc", "top_k_accuracy", "top_5_accuracy", "top_3_accuracy", "binary_accuracy")
-
-
-class Metric:
-    """One metric under the name it has in the history."""
-
-    def __init__(self, metric):
-        if isinstance(metric, str):
-            known = (*_METRICS, *losses.BY_NAME)
-            self.name = _check.choice("metrics", "a name", metric, known)
-            self.fn = None if metric in _METRICS else losses.get(metric)
-        elif callable(metric):
-            self.name = getattr(metric, "__name__", type(metric).__name__)
-            self.fn = metric
-        else:
-            raise TypeError(f"a metric must be a name or a callable, got {metric!r:.80}")
-        self.is_own = isinstance(metric, (str, losses.Loss))
-
-    def __call__(self, output, target, item):
-        """Scalar, a mean over the samples."""
-        if self.fn is not None:
-            if (
-                isinstance(self.fn, losses.Loss)
-                and target.dtype == "int64"
-                and not isinstance(self.fn, (losses.CrossEntropyLoss, losses.NLLLoss))
-            ):
-                target = _core.ops["cast"](target, output.dtype)
-            return self.fn(output, target)
-        if self.name.startswith("top_"):
-            k = {"top_5_accuracy": 5, "top_3_accuracy": 3}.get(self.name, 5)
-            return _core.ops["top_k_accuracy"](output, _classes(output, target), min(k, output.shape[1]))
-        return accuracy(output, target, item, self.name == "binary_accuracy")
-
-
-def accuracy(output, target, item, binary):
-    """Share of right answers: the largest of K scores, or one score against its threshold."""
-    several = len(output.shape) > 1 and output.shape[1] > 1
-    labels = isinstance(item.fn, (losses.BCELoss, losses.BCEWithLogitsLoss))  # several yes-or-no answers a sample
-    threshold = 0.0 if item.takes_scores else 0.5
-    if several and not binary and not (labels and target.shape == output.shape):
-        return _core.ops["accuracy"](output, _classes(output, target))
-    if isinstance(item.fn, losses.HingeLoss):
-        target = _core.ops["cast"](target > 0.0, output.dtype)
-    elif target.dtype == "int64":
-        target = _core.ops["cast"](target, output.dtype)
-    return _core.ops["binary_accuracy"](output, target, threshold)
-
-
-def _classes(output, target):
-    if target.dtype == "int64":
-        return target
-    if target.shape == output.shape and output.shape[1] > 1:
-        return _core.ops["argmax"](target, 1)
-    return _core.ops["cast"](target, "int64")
-
-
-def metric_list(metrics):
-    """`metrics` as a list of Metric; one name or callable stands for a list with it."""
-    if metrics is None:
-        return []
-    if not isinstance(metrics, (str, list, tuple, set)) and not callable(metrics):
-        raise TypeError(f"metrics must be a list of names or callables, got {metrics!r:.80}")
-    given = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
-    found = [Metric(m) for m in given]
-    names = [m.name for m in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"metrics: {name!r} is given twice")
-    return found
 
 
 def check_ending(net, items):
@@ -220,7 +150,10 @@ class Program:
     def __init__(self, net, x, y, weight, items, metrics):
         self.net, self.x, self.y, self.weight, self.items, self.metrics = net, x, y, weight, items, metrics
         self.real = real_dtype(net)
-        self.names = None
+        self.names = self.columns = None  # of what is shown, and how many scalars a run gives
+        self.show = None  # (means of the scalars, rows) -> values shown
+        self.counted = False  # rows with ignore_index may be there
+        self._labels = _note_labels(y, items)
         self._inputs_ready = self._targets_ready = False  # their dtypes are known
         if weight is not None:
             weight.dtype = self.real
@@ -249,7 +182,7 @@ class Program:
             p.dtype = q.dtype
         if self.y:
             prepare_targets(self.y, *first._outputs, self.items, self.real)
-        self.names = first.names
+        self.names, self.columns, self.show = first.names, first.columns, first.show
         self._inputs_ready = self._targets_ready = True
 
     def forget_outputs(self):
@@ -269,31 +202,41 @@ class Program:
         if self.y:
             if not self._targets_ready:
                 self._outputs = [Shape(tuple(output.shape)) for output in outputs], keys
-                prepare_targets(self.y, *self._outputs, self.items, self.real)
+                ignored = prepare_targets(self.y, *self._outputs, self.items, self.real)
+                self.counted = self.counted or ignored
                 self._targets_ready = True
             targets = [make(p.rows(index)) for p in self.y.parts]
         if self.weight is not None:
             weight = make(self.weight.rows(index))
-        scalars = self._scalars(output, outputs, keys, targets, weight)
+        scalars = self._scalars(inputs[0].shape[0], output, outputs, keys, targets, weight)
         return [*inputs, *targets, *([] if weight is None else [weight])], scalars
 
-    def _scalars(self, output, outputs, keys, targets, weight):
+    def _scalars(self, rows, output, outputs, keys, targets, weight):
         pairs = self._pairs(output, outputs, keys, targets)
-        values, names = [], []
-        for item, key, out, target in pairs:
-            values.append(item(out, target, weight) if self.y else self._without_target(item, out))
-            names.append("loss" if len(pairs) == 1 else f"{key}_loss")
-        if len(values) > 1:
-            total = values[0]
-            for value in values[1:]:
-                total = total + value
-            values, names = [total, *values], ["loss", *names]
+        found = [
+            item(out, target, weight) if self.y else self._without_target(item, out) for item, _, out, target in pairs
+        ]
+        table = columns.Columns(rows)
+        if len(pairs) > 1:
+            table.total("loss", sum(found[1:], found[0]), 1, len(pairs))
+        for (item, key, _, target), value in zip(pairs, found, strict=True):
+            name = "loss" if len(pairs) == 1 else f"{key}_loss"
+            columns.add_loss(table, name, item.fn, value, target, weight is not None, self.counted)
         for item, key, out, target in pairs:
             for metric in self.metrics:
-                values.append(metric(out, target, item))
-                names.append(metric.name if len(pairs) == 1 else f"{key}_{metric.name}")
-        self.names = names
-        return values
+                self._add_metric(
+                    table, metric, metric.name if len(pairs) == 1 else f"{key}_{metric.name}", item, out, target
+                )
+        self.names, self.columns, self.show = table.names, len(table.values), table.rule()
+        return table.values
+
+    def _add_metric(self, table, metric, name, item, output, target):
+        net = self.net if len(self.items) == 1 else None
+        value = metric(output, target, item, net, self._labels.get(item.key))
+        if metric.counts_classes(item) and self.counted and target.dtype == "int64":
+            columns.add_hits(table, name, value, item.fn, target, metric.are_misses)
+        else:
+            columns.add_loss(table, name, metric.fn, value, target, False, self.counted)
 
     @staticmethod
     def _without_target(item, output):
@@ -378,8 +321,28 @@ def decide_inputs(net, x, real, index):
 # ---- targets ----
 
 
+def _note_labels(y, items):
+    """What the labels of each loss are, by its key, and a note on the loss when that is clear. Class numbers are not
+    looked at."""
+    found = {}
+    for i, p in enumerate(y.parts if y else ()):
+        item = items[i] if len(items) == len(y.parts) else items[0]
+        if y.kind == "dict":
+            item = next((it for it in items if it.key == y.keys[i]), item)
+        if item.takes_classes:
+            continue
+        found[item.key] = labels = answers.Labels(p)
+        if item.labels is None and labels.kind != "ones":
+            item.labels = labels.kind
+    return found
+
+
 def prepare_targets(y, outputs, keys, items, real):
-    """Decides the dtype of each target by its loss, and checks class numbers against the outputs."""
+    """Decides the dtype of each target by its loss, and checks class numbers against the outputs.
+
+    Returns whether there are class numbers that do not count (ignore_index).
+    """
+    ignored = False
     for i, p in enumerate(y.parts):
         item = items[i] if len(items) == len(y.parts) else items[0]
         output = outputs[i] if i < len(outputs) else outputs[0]
@@ -387,14 +350,23 @@ def prepare_targets(y, outputs, keys, items, real):
             output = outputs[keys.index(y.keys[i])]
             item = next((it for it in items if it.key == y.keys[i]), item)
         if item.takes_classes:
-            _prepare_classes(p, output, item, real)
-        elif not item.is_own and p.array.dtype.kind in "biu":
+            ignored |= _prepare_classes(p, output, item, real)
+        elif _compares_classes(item, p, output) or (not item.is_own and p.array.dtype.kind in "biu"):
             p.dtype = "int64"
         else:
             p.dtype = real
         if p.dtype == real:
             arrays.check_finite(p)
             _check_range(p, item.fn)
+    return ignored
+
+
+def _compares_classes(item, p, output):
+    """Class numbers (N,) against K scores under the indicator loss, which compares the largest with them."""
+    shape = tuple(output.shape)
+    if not isinstance(item.fn, losses.ZeroOneLoss) or p.array.dtype.kind not in "biu" or len(shape) < 2:
+        return False
+    return p.array.ndim == len(shape) - 1 and shape[1] > 1
 
 
 def _check_range(p, loss):
@@ -422,7 +394,9 @@ def _prepare_classes(p, output, item, real):
     one_hot = array.ndim == len(shape) and array.shape[1:] == shape[1:] and (array.dtype.kind == "f" or classes > 1)
     if one_hot and isinstance(item.fn, losses.CrossEntropyLoss):
         p.dtype = real
-        return
+        if item.is_by_name:
+            _check_distributions(p, classes)
+        return False
     if array.dtype.kind == "f":
         raise TypeError(
             f"{p.name} has dtype {array.dtype} and shape {array.shape}, but the loss takes class numbers as integers "
@@ -441,6 +415,25 @@ def _prepare_classes(p, output, item, real):
             f"{p.name} has label {label} at row {p.first + row}, expected 0..{classes - 1}: the network has {classes} "
             f"output{'s' if classes > 1 else ''}{hint}"
         )
+    return bool((array == item.fn.ignore_index).any())
+
+
+def _check_distributions(p, classes):
+    """Real targets under loss="cross_entropy", which is also what `fit` takes when no loss is given."""
+    for first in range(0, len(p.array), 1 << 14):
+        rows = np.asarray(p.array[first : first + (1 << 14)], np.float64)
+        sums = rows.sum(axis=1)
+        bad = (rows < -1e-6).any(axis=1) | (np.abs(sums - 1) > 1e-3)
+        if bad.any():
+            row = int(bad.reshape(len(rows), -1).any(axis=1).argmax())
+            numbers = ", ".join(f"{v:g}" for v in rows[row].reshape(classes, -1)[:4, 0]) + (
+                ", .." if classes > 4 else ""
+            )
+            raise ValueError(
+                f"{p.name} has the numbers {numbers} in row {p.first + row}, but loss='cross_entropy' takes class "
+                "numbers or probabilities that sum to 1; for a regression take loss='mse', for several labels a row "
+                "loss='bce_with_logits'"
+            )
 
 
 def _weight(names, k, value):

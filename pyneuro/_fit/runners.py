@@ -2,8 +2,9 @@
 
 `run(epochs, seconds, steps)` goes on until `epochs` are completed, some time has passed or some steps are done, and
 returns why it stopped: "done", "time", "grad" or "step". `log` then has the means of each epoch completed meanwhile,
-also after an error. `progress` says where it stands: epoch, position (rows done in it), step (updates), weight and sums
-(of the means).
+also after an error; `means()` those of the epoch that has begun. `progress` says where it stands: epoch, position (rows
+done in it), step (updates), weight (rows that are in the sums) and sums: of rows times each of the `columns` scalars
+that a step gives. What is shown of them, `names`, is up to columns.py.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import time
 import numpy as np
 
 from pyneuro import _core
+from pyneuro._fit.columns import as_they_are
 from pyneuro._fit.plans import Dynamic, Plans, modes
 from pyneuro.nn.module import layer_labels
 
@@ -45,6 +47,8 @@ class PlanRunner:
         whole = plans.get(slice(0, batch)) if rows >= batch else None
         tail = plans.get(slice(0, left)) if left and not (drop_last and whole) else None
         self.optimizer, self.names, self.user_code = optimizer, program.names, user_code
+        self.columns, self._show = program.columns, program.show
+        self._rows = rows - left if drop_last and whole else rows  # of an epoch
         self._trainer = _core.Trainer(
             whole, tail, tuple(p.array for p in program.parts), core, batch, seed=seed, shuffle=shuffle,
             drop_last=drop_last and whole is not None, input_max=input_max, clip_norm=rules.clip_norm,
@@ -71,7 +75,18 @@ class PlanRunner:
     @property
     def log(self):
         """See the module."""
-        return self._trainer.log
+        log = self._trainer.log
+        return log if self._show is as_they_are else [self._show(row, self._rows) for row in log]
+
+    def means(self):
+        """See the module."""
+        return shown(self)
+
+
+def shown(runner):
+    """What losses and metrics are on the rows of an epoch so far: [] before the first."""
+    p = runner.progress
+    return runner._show([s / p["weight"] for s in p["sums"]], p["weight"]) if p["weight"] else []
 
 
 class Stepper:
@@ -83,6 +98,9 @@ class Stepper:
         self.weight, self.sums = 0.0, None
         self.step_norm = self.grad_norm = 0.0
         self.log = []
+        self.columns, self._show = None, None
+
+    means = shown
 
     @property
     def progress(self):
@@ -184,7 +202,7 @@ class Stepper:
     def end_epoch(self):
         """Writes the means of the epoch into the log; a fresh start."""
         with uninterrupted():
-            self.log.append([s / self.weight for s in self.sums])
+            self.log.append(shown(self))
             self.epoch, self.position, self.weight, self.sums = self.epoch + 1, 0, 0.0, None
 
 
@@ -243,7 +261,7 @@ class EagerRunner(Stepper):
                 program.run(slice(0, min(batch, rows)), Tensor)
             finally:
                 _core.set_grad_enabled(old)
-        self.names = program.names
+        self.names, self.columns, self._show = program.names, program.columns, program.show
 
     def _batch(self):
         stop = min(self.position + self.batch, self.last)
@@ -313,7 +331,8 @@ class StreamRunner(Stepper):
             self.on_dynamic(reason)
             self.mode = "eager"
             end = self.take(whole, rows)
-        self.names = self.names or self.program.names
+        if self.names is None:
+            self.names, self.columns, self._show = self.program.names, self.program.columns, self.program.show
         self.position = position + (end != "grad")  # of a stream it counts batches
         return end
 
@@ -333,7 +352,7 @@ class StreamRunner(Stepper):
             plan, None, tuple(p.array for p in program.parts), core, rows, seed=self.seed, clip_norm=rules.clip_norm,
             grad_below=rules.grad_below, step_below=rules.step_below,
         )  # fmt: skip
-        trainer.progress = (0, 0, self.step, 0.0, [0.0] * len(program.names))
+        trainer.progress = (0, 0, self.step, 0.0, [0.0] * program.columns)
         end = trainer.run(1, math.inf)
         self.step = trainer.progress["step"]
         for values in trainer.log:

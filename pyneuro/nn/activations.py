@@ -5,7 +5,7 @@ Conventions at the kink are arguments. PyTorch takes 0 as the derivative of relu
 """
 
 from pyneuro import _core
-from pyneuro.nn import _check, init
+from pyneuro.nn import _check, functional, init
 from pyneuro.nn.module import Module
 
 _ops = _core.ops
@@ -306,14 +306,16 @@ class _Normalised(Module):
         super().__init__()
         name = type(self).__name__
         _check.refuse(name, other, ("dim", "axis", "stable"))
-        self.dim = _check.size(name, "dim", _check.either(name, {"dim": dim, "axis": axis}, -1), least=-8)
+        dim = _check.either(name, {"dim": dim, "axis": axis}, None)
+        self.dim = None if dim is None else _check.size(name, "dim", dim, least=-8)
         if not isinstance(stable, bool):
             raise TypeError(f"{name}: stable must be True or False, got {stable!r:.80}")
         self.stable = stable
 
     def forward(self, x):
         """x (*) -> (*)."""
-        return self._op(x, self.dim, self.stable)
+        dim = functional.softmax_dim(type(self).__name__, x) if self.dim is None else self.dim
+        return self._op(x, dim, self.stable)
 
     def extra_repr(self):
         """PyTorch's, and the naive formula when chosen."""
@@ -324,8 +326,9 @@ class _Normalised(Module):
 
 
 class Softmax(_Normalised):
-    """`Softmax(dim=-1)`: y_k = exp(x_k) / sum_j exp(x_j) along `dim` (or Keras's axis).
+    """`Softmax(dim=None)`: y_k = exp(x_k) / sum_j exp(x_j) along `dim` (or Keras's axis).
 
+    Without `dim` it is the last one of 1-D and 2-D input; above, PyTorch's choice with a warning: 0 for 3-D, else 1.
     stable=False computes the formula as it is written, which overflows for large x: for teaching. A network trained
     with cross-entropy ends before it: the loss takes raw scores.
 
@@ -337,7 +340,9 @@ class Softmax(_Normalised):
 
 
 class LogSoftmax(_Normalised):
-    """`LogSoftmax(dim=-1)`: y_k = x_k - log sum_j exp(x_j) along `dim`; with `nn.NLLLoss` it is cross-entropy.
+    """`LogSoftmax(dim=None)`: y_k = x_k - log sum_j exp(x_j) along `dim`, as in `Softmax`.
+
+    With `nn.NLLLoss` it is cross-entropy.
 
     >>> [f"{v:.4f}" for v in LogSoftmax()([0.0, 0.0]).tolist()]
     ['-0.6931', '-0.6931']

@@ -6,6 +6,7 @@ the docstring says which op it is; `pn.source("relu")` shows the C code.
 """
 
 import math
+import warnings
 
 from pyneuro import _core, _functions
 from pyneuro.nn import _check
@@ -204,24 +205,38 @@ logsigmoid = _plain("log_sigmoid", "log sigmoid(x), without overflow.", ["-1.313
 globals().update({name: getattr(_functions, name) for name in _functions.GENERATED})
 
 
+def softmax_dim(name, input):
+    """The dimension that PyTorch takes where none is given: with a warning where one might expect another."""
+    rank = len(_tensor(input).shape)
+    if rank > 2:
+        warnings.warn(
+            f"{name}: dim is not given for input with {rank} dimensions and taken to be {0 if rank == 3 else 1}, as in "
+            "PyTorch; give it, such as dim=1 for the classes of (N, K, ...)",
+            stacklevel=2,
+        )
+    return 0 if rank in (0, 1, 3) else 1
+
+
 def softmax(input, dim=None, *, stable=True):
-    """exp(x_k) / sum_j exp(x_j) along `dim`, the last one of 1-D and 2-D input when not given; stable=False: the naive formula, which overflows.
+    """exp(x_k) / sum_j exp(x_j) along `dim`; stable=False: the naive formula, which overflows.
+
+    Without `dim` it is the last one of 1-D and 2-D input; above, PyTorch's choice with a warning: 0 for 3-D, else 1.
 
     >>> softmax([0.0, 0.0]).tolist()
     [0.5, 0.5]
     >>> softmax([1000.0, 0.0], stable=False).tolist()
     [nan, 0.0]
     """
-    return _ops["softmax"](input, dim, stable)
+    return _ops["softmax"](input, softmax_dim("softmax", input) if dim is None else dim, stable)
 
 
-def log_softmax(input, dim=-1, *, stable=True):
+def log_softmax(input, dim=None, *, stable=True):
     """x_k - log sum_j exp(x_j) along `dim`; stable=False: the naive formula, which overflows.
 
     >>> log_softmax([1000.0, 0.0]).tolist()
     [0.0, -1000.0]
     """
-    return _ops["log_softmax"](input, dim, stable)
+    return _ops["log_softmax"](input, softmax_dim("log_softmax", input) if dim is None else dim, stable)
 
 
 # ---- losses ----
@@ -321,9 +336,16 @@ def hinge_loss(input, target, reduction="mean"):
 def zero_one_loss(input, target, reduction="mean"):
     """[y != t], the indicator loss of lecture 001. It has no derivative: for evaluation only.
 
-    >>> zero_one_loss([1.0, -1.0], [1.0, 1.0]).item()
-    0.5
+    Shapes equal, or scores (N, K) against class numbers (N,): there the largest score answers.
+
+    >>> zero_one_loss([1.0, -1.0], [1.0, 1.0]).item(), zero_one_loss([[0.1, 0.9], [0.8, 0.2]], [1, 1]).item()
+    (0.5, 0.5)
     """
+    input, target = _tensor(input), _tensor(target)
+    shape = tuple(input.shape)
+    if len(shape) > 1 and shape[1] > 1 and target.dtype == "int64" and tuple(target.shape) == shape[:1] + shape[2:]:
+        wrong = _ops["ne"](_ops["argmax"](input, 1), target)
+        return _reduce("zero_one_loss", _ops["cast"](wrong, input.dtype), reduction)
     return _elementwise("zero_one", input, target, reduction)
 
 
