@@ -20,6 +20,8 @@ def arrays(draw, dtypes=DTYPES, shapes=None, elements=None, permute=True):
     if shapes is None:
         shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
     a = draw(hnp.arrays(draw(dtypes), shapes, elements=elements))
+    if a.dtype.kind == "f" and elements is None and a.size and draw(st.booleans()):
+        a.flat[draw(st.integers(0, a.size - 1))] = draw(st.sampled_from([np.nan, np.inf, -np.inf]))
     if a.ndim:
         a = a[tuple(draw(CUTS) for _ in a.shape)]
         a = a.transpose(draw(st.permutations(range(a.ndim)))) if permute else a

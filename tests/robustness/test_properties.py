@@ -170,15 +170,11 @@ ROWS = hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=6)
 
 @given(a=arrays(shapes=ROWS), batch_size=st.integers(1, 4))
 def test_predict_takes_any_array(a, batch_size):
+    """NaN and infinities go through: a prediction says what the network says."""
     want = a.astype(np.float32)
     net = Same()
     if not a.size:
         with pytest.raises(ValueError, match="empty"):
-            net.predict(a, batch_size=batch_size)
-        return
-    bad = ~np.isfinite(want).reshape(len(a), -1).all(axis=1)
-    if a.dtype.kind == "f" and bad.any():
-        with pytest.raises(ValueError, match=f"row {int(bad.argmax())}"):
             net.predict(a, batch_size=batch_size)
         return
     np.testing.assert_array_equal(net.predict(a, batch_size=batch_size), want)
