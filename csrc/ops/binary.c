@@ -126,6 +126,12 @@ static void R_(forward)(const pn_call *c, pn_member *m, pn_binary op) {
         for (pn_span s = pn_span_open(m, n); pn_span_next(&s, m);) k->binary[op](y + s.lo, a + s.lo * sa, sa, b + s.lo * sb, sb, s.hi - s.lo);
         return;
     }
+    int64_t row;
+    if (is_rows(c, n, &row, &sa, &sb)) {
+        if (!takes_all(m)) return;
+        for (int64_t at = 0; at < n; at += row) k->binary[op](y + at, a + at * sa, 1, b + at * sb, 1, row);
+        return;
+    }
     pn_bcast bc;
     pn_bcast_init(&bc, &c->out[0].shape, 2, c->in);
     for (pn_span s = pn_span_open(m, n); pn_span_next(&s, m);) {
@@ -143,6 +149,16 @@ static void R_(gradient_at)(const pn_call *c, pn_member *m, R_(gradient) f, int 
     if (is_simple(c, n, &p.sa, &p.sb)) {
         for (pn_span s = pn_span_open(m, n); pn_span_next(&s, m);) {
             p.g = g + s.lo, p.gy = gy + s.lo, p.a = a + s.lo * p.sa, p.b = b + s.lo * p.sb, p.n = s.hi - s.lo;
+            f(&p, i);
+        }
+        return;
+    }
+    int64_t row;
+    int ra, rb; /* does the operand go on from row to row? */
+    if (is_rows(c, n, &row, &ra, &rb)) {
+        p.sa = p.sb = 1, p.n = row;
+        for (int64_t at = 0; takes_all(m) && at < n; at += row) {
+            p.g = g + at, p.gy = gy + at, p.a = a + at * ra, p.b = b + at * rb;
             f(&p, i);
         }
         return;
@@ -212,6 +228,19 @@ static inline bool is_simple(const pn_call *c, int64_t n, int *sa, int *sb) {
     const int64_t na = pn_shape_size(&c->in[0].shape), nb = pn_shape_size(&c->in[1].shape);
     *sa = na == n, *sb = nb == n;
     return (na == n || na == 1) && (nb == n || nb == 1);
+}
+
+/* Small, and one operand is repeated row by row, as a bias is? *ra, *rb: 1 for the operand that goes on, 0 for the repeated one. */
+static inline bool is_rows(const pn_call *c, int64_t n, int64_t *row, int *ra, int *rb) {
+    const pn_shape *y = &c->out[0].shape, *a = &c->in[0].shape, *b = &c->in[1].shape;
+    *ra = pn_shape_size(a) == n, *rb = !*ra;
+    return n <= PN_BLOCK && (*ra || pn_shape_size(b) == n) && pn_bcast_is_rows(y, *ra ? b : a, row);
+}
+/* Such a tensor is one block of the last member's. */
+static inline bool takes_all(const pn_member *m) {
+    if (m->index + 1 < m->count) return false;
+    pn_member_count(m, 1);
+    return true;
 }
 
 #define PN_REAL_FILE "ops/binary.c"

@@ -18,6 +18,14 @@ typedef struct pn_bcast {
 /* All inputs must be broadcastable to out (pn_bcast_infer has seen to it). */
 void pn_bcast_init(pn_bcast *b, const pn_shape *out, int n_in, const pn_view *in);
 
+/* The common case of small tensors: is `row` the trailing dimensions of `whole`, as a bias is? *length: its elements, which repeat. */
+static inline bool pn_bcast_is_rows(const pn_shape *whole, const pn_shape *row, int64_t *length) {
+    int d = row->rank, o = whole->rank;
+    for (*length = 1; d > 0 && o > 0 && row->dim[d - 1] == whole->dim[o - 1]; d--, o--) *length *= row->dim[d - 1];
+    while (d > 0 && row->dim[d - 1] == 1) d--;
+    return d == 0 && *length > 0;
+}
+
 /* Dims of out from the dims of all inputs; dtype of out is left alone. names: as in messages. */
 pn_status pn_bcast_infer(pn_infer *q, int n_in, const char *const *names, pn_shape *out);
 

@@ -6,7 +6,7 @@
  */
 #ifdef PN_REAL_PASS
 
-#include "ops/linear_tiny.h"
+#include "ops/tiny_product.h"
 
 /* One member does all of it. */
 static void R_(forward_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
@@ -129,27 +129,15 @@ static void R_(update)(const pn_call *c, pn_member *m, pn_update rule, const pn_
 #else
 #include "ops/linear.h"
 #include "ops/product.h"
+#include "ops/tiny_product.h"
 
 #define STRIP 64 /* columns of the bias gradient that stay together */
 
-/* x is (rows, in), the weight (out, in), y (rows, out) */
-typedef struct sizes {
-    int64_t rows, in, out;
-} sizes;
 static inline sizes read_sizes(const pn_call *c) {
     const pn_shape *x = &c->in[0].shape, *w = &c->in[1].shape;
     return (sizes){.rows = pn_shape_count(x, 0, x->rank - 1), .in = w->dim[1], .out = w->dim[0]};
 }
 
-/* Products this small have a way of their own (linear_tiny.h); the weight fits a buffer on the stack. */
-#define TINY_WORK 512
-static inline bool is_tiny(const sizes *s) { return s->in * s->out <= TINY_WORK && s->rows * s->in * s->out <= TINY_WORK; }
-/* Does this member compute the k-th tiny product? Neighbours take turns. */
-static inline bool takes_tiny(const pn_member *m, int k) {
-    if (m->index != k % m->count) return false;
-    pn_member_count(m, 1);
-    return true;
-}
 /* x is also the weight, and both gradients lie in one memory: first one, then the other. */
 static inline bool is_same(const pn_call *c) { return c->gin[0].data == c->gin[1].data; }
 

@@ -6,7 +6,26 @@
  */
 #ifdef PN_REAL_PASS
 
+#include "ops/tiny_product.h"
+
+/* One member does all of it: a is what linear calls gz, b its weight, y its gx. */
+static void R_(forward_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
+    if (takes_tiny(m, 0)) R_(tiny_input)(c->out[0].data, c->in[0].data, c->in[1].data, s, false);
+}
+
+/* gA = gy B^T (s->out is k, s->in is n) and gB = A^T gy. */
+static void R_(backward_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
+    const real *a = c->in[0].data, *b = c->in[1].data, *gy = c->gout[0].data;
+    if (c->gin[0].data && takes_tiny(m, 0)) R_(tiny_forward)(c->gin[0].data, gy, b, NULL, s);
+    if (c->gin[1].data && takes_tiny(m, 1)) R_(tiny_weight)(c->gin[1].data, a, gy, s, c->gin_add[1]);
+}
+
 static void R_(forward)(const pn_call *c, pn_member *m) {
+    sizes small;
+    if (reads_tiny(c, &small)) {
+        R_(forward_tiny)(c, m, &small);
+        return;
+    }
     const problem p = read_problem(c->in, &c->out[0].shape, c->attrs);
     const pn_gemm_shape s = forward_shape(&p);
     const int64_t blocks = R_(pn_call_kernels)(c)->gemm.blocks(&s);
@@ -50,6 +69,11 @@ static void R_(gradient)(const pn_call *c, pn_member *m, const problem *p, int w
 }
 
 static void R_(backward)(const pn_call *c, pn_member *m) {
+    sizes small;
+    if (reads_tiny(c, &small) && !c->gin_add[0] && c->gin[0].data != c->gin[1].data) {
+        R_(backward_tiny)(c, m, &small);
+        return;
+    }
     const problem p = read_problem(c->in, &c->out[0].shape, c->attrs);
     const bool same = c->gin[0].data == c->gin[1].data; /* a is also b: first one, then the other */
     const int together = c->gin[0].data && c->gin[1].data && !same ? 2 : 1;
@@ -67,6 +91,15 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
 #include "ops/broadcast.h"
 #include "ops/copy.h"
 #include "ops/product.h"
+#include "ops/tiny_product.h"
+
+/* Two small matrices as they are? Then s is (m, n, k) in the words of a layer. */
+static inline bool reads_tiny(const pn_call *c, sizes *s) {
+    const pn_shape *a = &c->in[0].shape, *b = &c->in[1].shape;
+    if (a->rank != 2 || b->rank != 2 || c->attrs[0].i || c->attrs[1].i) return false;
+    *s = (sizes){.rows = a->dim[0], .in = b->dim[1], .out = b->dim[0]};
+    return is_tiny(s);
+}
 
 /* One product of (m, k) and (k, n) for each element of the batch. */
 typedef struct problem {

@@ -1,5 +1,6 @@
-/* The three products of linear for tiny layers, read once per real type from linear.c. A playground network spends its time here, where setting up a
- * general product would cost more than the product. Vectors of 16 bytes, which every machine has; sums run in the order of the index. */
+/* The three products of a tiny layer, read once per real type by linear.c and matmul.c, and once in front of that for what has no type. A playground
+ * network spends its time here, where setting up a general product would cost more than the product. Vectors of 16 bytes, which every machine has; sums
+ * run in the order of the index. */
 #ifdef PN_REAL_PASS
 
 typedef real __attribute__((vector_size(16), aligned(sizeof(real)), may_alias)) R_(lanes);
@@ -92,5 +93,24 @@ static void R_(tiny_input)(real *gx, const real *gz, const real *w, const sizes 
 static void R_(tiny_weight)(real *gw, const real *gz, const real *x, const sizes *s, bool add) { /* gz^T x */
     const R_(tiny) t = {.c = gw, .a = gz, .b = x, .si = 1, .sk = s->out, .m = s->out, .n = s->in, .depth = s->rows, .add = add};
     R_(tiny_product)(&t);
+}
+
+#elif !defined(PN_OPS_TINY_PRODUCT_H)
+#define PN_OPS_TINY_PRODUCT_H
+#include "ops/op_helpers.h"
+
+/* x is (rows, in), the weight (out, in), y (rows, out) */
+typedef struct sizes {
+    int64_t rows, in, out;
+} sizes;
+
+/* Small enough? The weight fits a buffer on the stack. */
+#define TINY_WORK 512
+static inline bool is_tiny(const sizes *s) { return s->in * s->out <= TINY_WORK && s->rows * s->in * s->out <= TINY_WORK; }
+/* Does this member compute the k-th tiny product? Neighbours take turns. */
+static inline bool takes_tiny(const pn_member *m, int k) {
+    if (m->index != k % m->count) return false;
+    pn_member_count(m, 1);
+    return true;
 }
 #endif
