@@ -3,8 +3,10 @@
 ``setup.py`` builds the extension with it and ``tests/c/run.py`` the C tests, so that both compile the same code.
 """
 
+import hashlib
 import os
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,17 +58,50 @@ def for_clang_cl(words):
     return [word if word.startswith(("-m", "-W", "-I", "-D")) else "/clang:" + word for word in words]
 
 
-def _up_to_date(target, command, depends):
-    """Whether ``target`` was made by the same command and is newer than all it was made from."""
-    note = target.with_suffix(".command")
-    if not target.exists() or not depends.exists() or not note.exists() or note.read_text() != command:
-        return False
-    made = target.stat().st_mtime_ns
-    names = depends.read_text().replace("\\\n", " ").split(": ", 1)[-1].replace("\\ ", "\0").split()
-    try:
-        return all(os.stat(name.replace("\0", " ")).st_mtime_ns < made for name in names)
-    except OSError:
-        return False
+class Notes:
+    """What each object was made of: the command, and a digest of every file that went into it.
+
+    Times of files do not decide. Copies and version control set them back, and a file may be edited while the compiler
+    reads it.
+    """
+
+    def __init__(self):
+        self._digests = {}
+
+    def _digest(self, name):
+        if name not in self._digests:
+            self._digests[name] = hashlib.sha256(Path(name).read_bytes()).hexdigest()
+        return self._digests[name]
+
+    def _text(self, command, names):
+        return "\n".join([*command, "", *(f"{self._digest(name)} {name}" for name in names)])
+
+    def is_up_to_date(self, target, command):
+        """Whether ``target`` was made by this command from the files as they are now."""
+        note = target.with_suffix(".made")
+        try:
+            text = note.read_text(encoding="utf-8")
+            names = [line.split(" ", 1)[1] for line in text.split("\n\n", 1)[1].splitlines()]
+            return target.exists() and bool(names) and text == self._text(command, names)
+        except (OSError, IndexError):
+            return False
+
+    def make(self, target, command):
+        """Runs the command, which leaves the list of files it has read beside ``target``, and notes them."""
+        note = target.with_suffix(".made")
+        note.unlink(missing_ok=True)
+        begun = time.time_ns()
+        subprocess.run(command, check=True)
+        names = _read_names(target.with_suffix(".d"))
+        # A file changed meanwhile may not be what the compiler has read: no note, and the next build compiles again.
+        if max(max(os.stat(name).st_mtime_ns, os.stat(name).st_ctime_ns) for name in names) < begun:
+            note.write_text(self._text(command, names), encoding="utf-8")
+
+
+def _read_names(depends):
+    """The files in the list that a compiler wrote for make."""
+    words = depends.read_text().replace("\\\n", " ").split(": ", 1)[-1].replace("\\ ", "\0").split()
+    return [word.replace("\0", " ") for word in words]
 
 
 def compile_objects(compiler, paths, out, platform, extra=(), jobs=None, clang_cl=False):
@@ -85,6 +120,8 @@ def compile_objects(compiler, paths, out, platform, extra=(), jobs=None, clang_c
         FileNotFoundError: there is no such compiler.
     """
 
+    notes = Notes()
+
     def one(path):
         target = Path(out) / path.relative_to(ROOT).with_suffix(".obj" if clang_cl else ".o")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +131,8 @@ def compile_objects(compiler, paths, out, platform, extra=(), jobs=None, clang_c
         if clang_cl:
             words, track = for_clang_cl(words), for_clang_cl(track)
         command = [*compiler, *words, *track, "-c", str(path), "-o", str(target)]
-        note = "\n".join(command)
-        if not _up_to_date(target, note, depends):
-            subprocess.run(command, check=True)
-            target.with_suffix(".command").write_text(note)
+        if not notes.is_up_to_date(target, command):
+            notes.make(target, command)
         return target
 
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
