@@ -2,8 +2,10 @@
 
 import contextlib
 import math
+import os
 import sys
 import warnings
+import weakref
 
 from pyneuro import _core, optim
 from pyneuro import checkpoint as checkpoints
@@ -41,10 +43,25 @@ FOREIGN = {
 }
 
 
+_busy = weakref.WeakSet()  # networks that are being trained
+
+
+def _in_child():
+    """After a fork the trainings of the parent are not ours: its networks may be trained here."""
+    for net in list(_busy):
+        net.__dict__.pop("_fitting", None)
+    _busy.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
 def fit(net, X, y=None, **given):
     """See `Trainable.fit`."""
     here = object()
     try:
+        _busy.add(net)
         if net.__dict__.setdefault("_fitting", here) is not here:  # in one step, so that one of two threads gets in
             raise RuntimeError(
                 "fit is already running on this network: a callback, a pn.Function or another thread cannot start a "
@@ -64,6 +81,7 @@ def fit(net, X, y=None, **given):
     finally:
         if net.__dict__.get("_fitting") is here:
             del net.__dict__["_fitting"]
+            _busy.discard(net)
 
 
 class Fit:

@@ -100,6 +100,24 @@ if FORKS:
         assert same
         assert os.waitpid(inside[0], 0)[1] == 0
 
+    def test_a_fit_of_its_own_in_a_child_forked_by_a_callback(plain):
+        """The child may train, and load into, the very network that the parent is training; the parent goes on."""
+        good, x_y = [], work.data()
+
+        class Fork(pn.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                good.append(deadline.forked(lambda: self.train_anew()))
+
+            def train_anew(self):
+                self.model.load_state_dict(work.net().state_dict())
+                return work.train(made=self.model) == plain[0]
+
+        net, whole = work.net(), work.net()
+        net.fit(*x_y, optimizer=optim.SGD(lr=0.01), epochs=2, batch_size=80, seed=1, verbose=0, callbacks=[Fork()])
+        assert good == [True, True]
+        whole.fit(*x_y, optimizer=optim.SGD(lr=0.01), epochs=2, batch_size=80, seed=1, verbose=0)
+        assert work.digest(net, x_y[0]) == work.digest(whole, x_y[0])
+
 
 @pytest.mark.parametrize("method", POOLS)
 def test_pools_of_multiprocessing(method, plain):
