@@ -136,14 +136,22 @@ uint64_t pn_rng_below(uint64_t key, uint64_t hi, uint64_t i, uint64_t bound) {
     return multiply_high(w[i & 1], bound);
 }
 
+/* A partner for place i out of 0..i from one 32-bit word, exactly uniform (Lemire 2019): the few words that would favour some values are refused, and 64
+ * bits from a part of the stream that is not used otherwise decide. */
+static int64_t partner(uint64_t key, uint64_t epoch, uint64_t i, uint32_t word) {
+    const uint64_t bound = i + 1, product = word * bound;
+    if (bound <= UINT32_MAX && ((uint32_t)product >= bound || (uint32_t)product >= (UINT64_C(1) << 32) % bound)) return (int64_t)(product >> 32);
+    return (int64_t)pn_rng_below(key, epoch, UINT64_C(1) << 63 | i, bound);
+}
+
 #define SHUFFLE_PIECE 0xffff /* places between two looks at the poll, 2^k - 1: a millisecond when idx is far larger than the cache */
 
 bool pn_rng_shuffle(uint64_t key, uint64_t epoch, int64_t n, int64_t *idx, pn_poll *poll) {
-    uint64_t w[2] = {0, 0}, block = UINT64_MAX;
-    for (int64_t i = n - 1; i > 0; i--) { /* draw i of the stream decides the partner of place i, as pn_rng_below would */
+    uint32_t word[4] = {0};
+    for (int64_t i = n - 1; i > 0; i--) { /* word i of the stream decides the partner of place i */
         if ((i & SHUFFLE_PIECE) == SHUFFLE_PIECE && pn_poll_now(poll)) return false;
-        if ((uint64_t)i >> 1 != block) block64(key, epoch, block = (uint64_t)i >> 1, w);
-        int64_t j = (int64_t)multiply_high(w[i & 1], (uint64_t)i + 1), t = idx[i];
+        if (i == n - 1 || i % 4 == 3) pn_philox4x32(key, epoch, (uint64_t)i / 4, word);
+        const int64_t j = partner(key, epoch, (uint64_t)i, word[i % 4]), t = idx[i];
         idx[i] = idx[j];
         idx[j] = t;
     }

@@ -120,12 +120,12 @@ static void scattered_row(const pn_source *s, run_fn run, const char *src, char 
 
 /* Rows of one or two words, as toy problems have them: a call of memcpy for each would cost more than the copy. */
 static void tiny_rows(const pn_source *s, const int64_t *index, int64_t first, int64_t n, size_t bytes, char *to) {
-    for (int64_t i = 0; i < n; i++, to += bytes) {
-        const char *row = s->data + (index ? index[i] : first + i) * s->row_stride;
-        if (bytes == 4)
-            memcpy(to, row, 4);
-        else
-            memcpy(to, row, 8);
+    const char *data = s->data;
+    const int64_t stride = s->row_stride;
+    if (bytes == 4) {
+        for (int64_t i = 0; i < n; i++) memcpy(to + 4 * i, data + (index ? index[i] : first + i) * stride, 4);
+    } else {
+        for (int64_t i = 0; i < n; i++) memcpy(to + 8 * i, data + (index ? index[i] : first + i) * stride, 8);
     }
 }
 

@@ -15,6 +15,14 @@ typedef struct pn_gemm_shape {
     int64_t lda, ldb, ldc; /* row strides as stored, in elements */
 } pn_gemm_shape;
 
+#define PN_GEMM_TINY_WORK 512 /* multiply-adds */
+#define PN_GEMM_TINY_K 64     /* and the longest k; a B that has to be turned makes long sums dear: */
+#define PN_GEMM_TINY_TURNED_K 16
+/* Is one call of `tiny` best? */
+static inline bool pn_gemm_is_tiny(const pn_gemm_shape *s) {
+    return s->k <= (s->tb ? PN_GEMM_TINY_TURNED_K : PN_GEMM_TINY_K) && s->m * s->n * s->k <= PN_GEMM_TINY_WORK;
+}
+
 struct pn_poll;
 #define PN_GEMM_TYPES(real, suffix)                                                                                                                            \
     typedef struct pn_gemm_call##suffix {                                                                                                                      \
@@ -32,6 +40,7 @@ struct pn_poll;
         int64_t (*blocks)(const pn_gemm_shape *s); /* how many; 1 when the product is too small to share */                                                    \
         size_t (*scratch)(const pn_gemm_shape *s); /* bytes of scratch one call needs (any lo, hi) */                                                          \
         void (*run)(const pn_gemm_call##suffix *c, int64_t lo, int64_t hi, void *scratch);                                                                     \
+        void (*tiny)(const pn_gemm_call##suffix *c); /* the whole of a tiny product, the same bits as run */                                                   \
     } pn_gemm##suffix##_fn;
 PN_GEMM_TYPES(float, _f)
 PN_GEMM_TYPES(double, _d)

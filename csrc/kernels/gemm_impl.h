@@ -8,6 +8,7 @@
 #include "kernels/gemm_pack.h"
 #include "kernels/gemm_plan.h"
 #include "kernels/gemm_dot.h"
+#include "kernels/gemm_tiny.h"
 #ifndef PN_REAL_PASS
 #ifndef PN_KERNELS_GEMM_IMPL_H
 #define PN_KERNELS_GEMM_IMPL_H
@@ -232,51 +233,10 @@ static void R_(gemm_long)(R_(gemm_job) *job, int64_t i0, int64_t i1, int64_t j0,
     R_(gemm_finish)(c, i0, i1, j0, j1);
 }
 
-/* Columns [j, j + W) of a tiny product, `some` of them there. b: (k, n) with row distance ldb. */
-GEMM_INLINE void R_(gemm_tiny_columns)(const R_(pn_gemm_call) *c, const real *b, int64_t ldb, int64_t j, const int some) {
-    const pn_gemm_shape *s = &c->s;
-    const int64_t ars = s->ta ? 1 : s->lda, aks = s->ta ? s->lda : 1;
-    V bias = {0};
-    if (c->bias) bias = V_read(c->bias + j, some);
-    for (int64_t i = 0; i < s->m; i++) {
-        V sum = {0};
-        const real *a = c->a + i * ars, *row = b + j;
-        real *to = c->c + i * s->ldc + j;
-        for (int64_t k = 0; k < s->k; k++, a += aks, row += ldb) sum += *a * V_read(row, some);
-        if (c->add) sum = V_read(to, some) + sum;
-        if (c->bias) sum += bias;
-        V_write(to, sum, some);
-    }
-}
-
-/* m n k <= GEMM_TINY_WORK: no plan, no scratch; a B stored (n, k) is turned on the stack. */
-GEMM_NOINLINE void R_(gemm_tiny)(const R_(pn_gemm_call) *c) {
-    const pn_gemm_shape *s = &c->s;
-    real turned[GEMM_TINY_WORK];
-    const real *b = c->b;
-    int64_t ldb = s->ldb;
-    if (s->m == 0 || s->n == 0) return;
-    if (s->tb) {
-        for (int64_t j = 0; j < s->n; j++) {
-            for (int64_t k = 0; k < s->k; k++) turned[k * s->n + j] = b[j * ldb + k];
-        }
-        b = turned;
-        ldb = s->n;
-    }
-    int64_t j = 0;
-    for (; j + GEMM_W <= s->n; j += GEMM_W) R_(gemm_tiny_columns)(c, b, ldb, j, GEMM_W);
-    if (j < s->n) R_(gemm_tiny_columns)(c, b, ldb, j, (int)(s->n - j));
-    if (c->act < 0) return;
-    if (s->ldc == s->n)
-        R_(act_forward)[c->act](c->c, c->c, s->m * s->n, c->act_params);
-    else
-        for (int64_t i = 0; i < s->m; i++) R_(act_forward)[c->act](c->c + i * s->ldc, c->c + i * s->ldc, s->n, c->act_params);
-}
-
 static void R_(gemm_run)(const R_(pn_gemm_call) *c, int64_t lo, int64_t hi, void *scratch) {
     const pn_gemm_shape *s = &c->s;
     if (lo >= hi) return;
-    if (R_(gemm_is_tiny)(s)) {
+    if (pn_gemm_is_tiny(s)) {
         R_(gemm_tiny)(c);
         return;
     }
@@ -294,9 +254,9 @@ static void R_(gemm_run)(const R_(pn_gemm_call) *c, int64_t lo, int64_t hi, void
 }
 
 #if PN_DOUBLE
-static const pn_gemm_d_fn R_(pn_gemm_table) = {R_(gemm_blocks), R_(gemm_scratch), R_(gemm_run)};
+static const pn_gemm_d_fn R_(pn_gemm_table) = {R_(gemm_blocks), R_(gemm_scratch), R_(gemm_run), R_(gemm_tiny)};
 #else
-static const pn_gemm_f_fn R_(pn_gemm_table) = {R_(gemm_blocks), R_(gemm_scratch), R_(gemm_run)};
+static const pn_gemm_f_fn R_(pn_gemm_table) = {R_(gemm_blocks), R_(gemm_scratch), R_(gemm_run), R_(gemm_tiny)};
 #endif
 #undef GEMM_PA
 #endif

@@ -12,9 +12,6 @@
 #define PN_KERNELS_GEMM_PLAN_H
 #include "kernels/gemm.h"
 
-#define GEMM_TINY_WORK 512 /* multiply-adds */
-#define GEMM_TINY_K 64     /* and the longest k; a B that has to be turned makes long sums dear: */
-#define GEMM_TINY_TURNED_K 16
 #define GEMM_BLOCK_WORK 32768 /* multiply-adds that are worth a block */
 #define GEMM_MAX_BLOCKS 64
 #define GEMM_KC 512                    /* k is packed in pieces of this many; a multiple of GEMM_CHAIN */
@@ -55,13 +52,9 @@ static inline int64_t gemm_few(int64_t k) { return k >= 128 ? 12 : k >= 64 ? 6 :
 
 #define GEMM_PA GEMM_UP(GEMM_MR, GEMM_W) /* packed A stored (k, m): values per k */
 
-static inline bool R_(gemm_is_tiny)(const pn_gemm_shape *s) {
-    return s->k <= (s->tb ? GEMM_TINY_TURNED_K : GEMM_TINY_K) && s->m * s->n * s->k <= GEMM_TINY_WORK;
-}
-
 static gemm_way R_(gemm_way_of)(const pn_gemm_shape *s) {
     const int64_t few = gemm_few(s->k), turned = s->m * s->k * (int64_t)sizeof(real);
-    if (R_(gemm_is_tiny)(s)) return GEMM_TINY;
+    if (pn_gemm_is_tiny(s)) return GEMM_TINY;
     if (s->tb && (s->m <= few || (s->n <= few && !s->ta))) return GEMM_DOT;
     if (!s->tb && !s->ta && s->n <= few && s->m > few) return GEMM_DOT;
     if (turned > GEMM_TURN_BYTES) return GEMM_NORMAL;

@@ -6,25 +6,9 @@
  */
 #ifdef PN_REAL_PASS
 
-#include "ops/tiny_product.h"
-
-/* One member does all of it. */
-static void R_(forward_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
-    const int act = (int)c->attrs[0].i;
-    real *y = c->out[0].data;
-    double p[2];
-    if (!takes_tiny(m, 0)) return;
-    R_(tiny_forward)(y, c->in[0].data, c->in[1].data, c->n_in > 2 ? c->in[2].data : NULL, s);
-    if (act >= 0) R_(pn_call_kernels)(c)->act_forward[act](y, y, s->rows * s->out, read_params(c, p));
-}
-
 static void R_(forward)(const pn_call *c, pn_member *m) {
     const sizes s = read_sizes(c);
     double p[2];
-    if (is_tiny(&s)) {
-        R_(forward_tiny)(c, m, &s);
-        return;
-    }
     R_(pn_gemm_call) g = {
         .s = forward_shape(&s),
         .a = c->in[0].data,
@@ -34,6 +18,10 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
         .act = (int)c->attrs[0].i,
         .act_params = read_params(c, p),
     };
+    if (pn_gemm_is_tiny(&g.s)) {
+        if (pn_member_takes_alone(m)) R_(pn_call_kernels)(c)->gemm.tiny(&g);
+        return;
+    }
     const int64_t blocks = R_(pn_call_kernels)(c)->gemm.blocks(&g.s);
     int64_t lo, hi;
     pn_product_share(m, blocks, 0, 1, &lo, &hi);
@@ -80,20 +68,29 @@ static void R_(products)(const pn_call *c, pn_member *m, const sizes *s) {
     }
 }
 
-static void R_(products_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
-    const real *gz = c->gout[0].data;
-    if (c->gin[0].data && takes_tiny(m, 0)) R_(tiny_input)(c->gin[0].data, gz, c->in[1].data, s, c->gin_add[0]);
-    if (is_same(c)) pn_member_barrier(m);
-    if (c->gin[1].data && takes_tiny(m, 1)) R_(tiny_weight)(c->gin[1].data, gz, c->in[0].data, s, c->gin_add[1]);
+/* All of backward by one member, for a layer whose products are tiny. */
+static void R_(backward_alone)(const pn_call *c, const sizes *s) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const int act = (int)c->attrs[0].i;
+    const real *x = c->in[0].data, *w = c->in[1].data;
+    real *gz = c->gout[0].data;
+    double p[2];
+    if (act >= 0) k->act_backward[act](gz, NULL, c->out[0].data, gz, s->rows * s->out, read_params(c, p), false);
+    const R_(pn_gemm_call) gx = {.s = input_shape(s), .a = gz, .b = w, .c = c->gin[0].data, .add = c->gin_add[0], .act = -1};
+    const R_(pn_gemm_call) gw = {.s = weight_shape(s), .a = gz, .b = x, .c = c->gin[1].data, .add = c->gin_add[1], .act = -1};
+    if (gx.c) k->gemm.tiny(&gx);
+    if (gw.c) k->gemm.tiny(&gw);
+    if (c->n_in > 2 && c->gin[2].data) k->column_sums(c->gin[2].data, gz, s->rows, s->out, s->out, c->gin_add[2]);
 }
 
 static void R_(backward)(const pn_call *c, pn_member *m) {
     const sizes s = read_sizes(c);
+    if (is_tiny(&s)) {
+        if (pn_member_takes_alone(m)) R_(backward_alone)(c, &s);
+        return;
+    }
     if (c->attrs[0].i >= 0) R_(through_activation)(c, m);
-    if (is_tiny(&s))
-        R_(products_tiny)(c, m, &s);
-    else
-        R_(products)(c, m, &s);
+    R_(products)(c, m, &s);
     if (c->n_in > 2 && c->gin[2].data) R_(bias_gradient)(c, m, &s);
 }
 
@@ -129,10 +126,13 @@ static void R_(update)(const pn_call *c, pn_member *m, pn_update rule, const pn_
 #else
 #include "ops/linear.h"
 #include "ops/product.h"
-#include "ops/tiny_product.h"
 
 #define STRIP 64 /* columns of the bias gradient that stay together */
 
+/* x is (rows, in), the weight (out, in), y (rows, out) */
+typedef struct sizes {
+    int64_t rows, in, out;
+} sizes;
 static inline sizes read_sizes(const pn_call *c) {
     const pn_shape *x = &c->in[0].shape, *w = &c->in[1].shape;
     return (sizes){.rows = pn_shape_count(x, 0, x->rank - 1), .in = w->dim[1], .out = w->dim[0]};
@@ -156,6 +156,11 @@ static inline pn_gemm_shape input_shape(const sizes *s) { /* gx = gz W */
 }
 static inline pn_gemm_shape weight_shape(const sizes *s) { /* gW = gz^T x */
     return (pn_gemm_shape){.m = s->out, .n = s->in, .k = s->rows, .ta = true, .lda = s->out, .ldb = s->in, .ldc = s->in};
+}
+
+static inline bool is_tiny(const sizes *s) {
+    const pn_gemm_shape gx = input_shape(s), gw = weight_shape(s);
+    return pn_gemm_is_tiny(&gx) && pn_gemm_is_tiny(&gw);
 }
 
 /* The weight cut into blocks for its fused update. */

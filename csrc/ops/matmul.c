@@ -6,24 +6,25 @@
  */
 #ifdef PN_REAL_PASS
 
-#include "ops/tiny_product.h"
-
-/* One member does all of it: a is what linear calls gz, b its weight, y its gx. */
-static void R_(forward_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
-    if (takes_tiny(m, 0)) R_(tiny_input)(c->out[0].data, c->in[0].data, c->in[1].data, s, false);
+/* One member does all of it. */
+static void R_(forward_tiny)(const pn_call *c, const small *s) {
+    const R_(pn_gemm_call) y = {.s = s->y, .a = c->in[0].data, .b = c->in[1].data, .c = c->out[0].data, .act = -1};
+    R_(pn_call_kernels)(c)->gemm.tiny(&y);
 }
 
-/* gA = gy B^T (s->out is k, s->in is n) and gB = A^T gy. */
-static void R_(backward_tiny)(const pn_call *c, pn_member *m, const sizes *s) {
-    const real *a = c->in[0].data, *b = c->in[1].data, *gy = c->gout[0].data;
-    if (c->gin[0].data && takes_tiny(m, 0)) R_(tiny_forward)(c->gin[0].data, gy, b, NULL, s);
-    if (c->gin[1].data && takes_tiny(m, 1)) R_(tiny_weight)(c->gin[1].data, a, gy, s, c->gin_add[1]);
+/* gA = gy B^T and gB = A^T gy */
+static void R_(backward_tiny)(const pn_call *c, const small *s) {
+    const real *gy = c->gout[0].data;
+    const R_(pn_gemm_call) ga = {.s = s->ga, .a = gy, .b = c->in[1].data, .c = c->gin[0].data, .add = c->gin_add[0], .act = -1};
+    const R_(pn_gemm_call) gb = {.s = s->gb, .a = c->in[0].data, .b = gy, .c = c->gin[1].data, .add = c->gin_add[1], .act = -1};
+    if (ga.c) R_(pn_call_kernels)(c)->gemm.tiny(&ga);
+    if (gb.c) R_(pn_call_kernels)(c)->gemm.tiny(&gb);
 }
 
 static void R_(forward)(const pn_call *c, pn_member *m) {
-    sizes small;
-    if (reads_tiny(c, &small)) {
-        R_(forward_tiny)(c, m, &small);
+    small tiny;
+    if (reads_tiny(c, &tiny)) {
+        if (pn_member_takes_alone(m)) R_(forward_tiny)(c, &tiny);
         return;
     }
     const problem p = read_problem(c->in, &c->out[0].shape, c->attrs);
@@ -69,9 +70,9 @@ static void R_(gradient)(const pn_call *c, pn_member *m, const problem *p, int w
 }
 
 static void R_(backward)(const pn_call *c, pn_member *m) {
-    sizes small;
-    if (reads_tiny(c, &small) && !c->gin_add[0] && c->gin[0].data != c->gin[1].data) {
-        R_(backward_tiny)(c, m, &small);
+    small tiny;
+    if (reads_tiny(c, &tiny)) {
+        if (pn_member_takes_alone(m)) R_(backward_tiny)(c, &tiny);
         return;
     }
     const problem p = read_problem(c->in, &c->out[0].shape, c->attrs);
@@ -91,14 +92,19 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
 #include "ops/broadcast.h"
 #include "ops/copy.h"
 #include "ops/product.h"
-#include "ops/tiny_product.h"
 
-/* Two small matrices as they are? Then s is (m, n, k) in the words of a layer. */
-static inline bool reads_tiny(const pn_call *c, sizes *s) {
+/* The products of two small matrices as they are: y = a b and the gradients. */
+typedef struct small {
+    pn_gemm_shape y, ga, gb;
+} small;
+static inline bool reads_tiny(const pn_call *c, small *s) {
     const pn_shape *a = &c->in[0].shape, *b = &c->in[1].shape;
     if (a->rank != 2 || b->rank != 2 || c->attrs[0].i || c->attrs[1].i) return false;
-    *s = (sizes){.rows = a->dim[0], .in = b->dim[1], .out = b->dim[0]};
-    return is_tiny(s);
+    const int64_t m = a->dim[0], k = a->dim[1], n = b->dim[1];
+    s->y = (pn_gemm_shape){.m = m, .n = n, .k = k, .lda = k, .ldb = n, .ldc = n};
+    s->ga = (pn_gemm_shape){.m = m, .n = k, .k = n, .tb = true, .lda = n, .ldb = n, .ldc = k};
+    s->gb = (pn_gemm_shape){.m = k, .n = n, .k = m, .ta = true, .lda = k, .ldb = n, .ldc = n};
+    return pn_gemm_is_tiny(&s->y) && pn_gemm_is_tiny(&s->ga) && pn_gemm_is_tiny(&s->gb);
 }
 
 /* One product of (m, k) and (k, n) for each element of the batch. */

@@ -35,6 +35,13 @@ static inline void pn_member_count(const pn_member *m, int64_t blocks) {
     if (m->blocks) m->blocks[m->index * 8] += blocks;
 }
 
+/* Small work is done by one member: is it this one? */
+static inline bool pn_member_takes_alone(const pn_member *m) {
+    if (m->index) return false;
+    pn_member_count(m, 1);
+    return true;
+}
+
 /* This member's share [*lo, *hi) of n elements, in whole blocks of `block`. */
 static inline void pn_member_share(const pn_member *m, int64_t n, int64_t block, int64_t *lo, int64_t *hi) {
     if (m->count == 1) { /* no division: tiny tensors come here */

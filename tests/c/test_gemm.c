@@ -199,6 +199,27 @@ TEST(bits_do_not_depend_on_position) {
     }
 }
 
+/* Vectors, pairs and single columns of a tiny product agree to the bit: column j of C depends on column j of B alone. */
+TEST(columns_of_tiny_products_agree) {
+    for (int isa = 0; isa < PN_ISA_COUNT; isa++) {
+        const pn_kernels *kernels = pn_kernels_of((pn_isa)isa);
+        if (!kernels) continue;
+        state = 7;
+        for (int m = 1; m <= 11; m++) {
+            float a[11 * 6], b[6 * 7], bias[7], c[11 * 7];
+            for (int i = 0; i < m * 6; i++) a[i] = (float)unit();
+            for (int i = 0; i < 6 * 7; i++) b[i] = i % 7 ? b[i - 1] : (float)unit();
+            for (int j = 0; j < 7; j++) bias[j] = 0.1f;
+            problem p = make(m, 7, 6, 0);
+            p.bias = true, p.add = p.relu = false, p.s.ldc = 7;
+            run_f(&kernels->f.gemm, &p, a, b, bias, c, false);
+            bool same = true;
+            for (int i = 0; i < m * 7; i++) same = same && c[i] == c[i / 7 * 7];
+            CHECK(same && pn_gemm_is_tiny(&p.s), "%s: %d rows", pn_isa_name(kernels->isa), m);
+        }
+    }
+}
+
 static bool stop(void *context) {
     ++*(int *)context;
     return true;
