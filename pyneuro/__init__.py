@@ -14,7 +14,11 @@ import importlib
 
 from pyneuro import _environment
 from pyneuro._core import Tensor, from_dlpack, get_num_threads, manual_seed, set_num_threads
-from pyneuro._tensor import *  # noqa: F403
+from pyneuro._create import *  # noqa: F403  one by one, because type checkers do not follow a composed __all__
+from pyneuro._functions import *  # noqa: F403
+from pyneuro._modes import *  # noqa: F403
+from pyneuro._reductions import *  # noqa: F403
+from pyneuro._shapes import *  # noqa: F403
 from pyneuro._tensor import __all__ as _tensor_names
 
 __version__ = "0.1.0"

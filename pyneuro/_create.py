@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-def tensor(data, dtype=None, requires_grad=False, name=None):
+def tensor(data, dtype=None, requires_grad=False, name=None) -> _core.Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, an array, a Tensor, anything with `__array__`.
 
     `dtype`: "float32", "float64" or "int64"; by default Python floats and lists of them become float32, ints and bools
@@ -45,7 +45,7 @@ def tensor(data, dtype=None, requires_grad=False, name=None):
     return _core.Tensor(data, dtype, requires_grad, name)
 
 
-def as_tensor(data, dtype=None):
+def as_tensor(data, dtype=None) -> _core.Tensor:
     """`data` as a tensor without a copy where possible: a Tensor of that dtype itself, or the memory of an ndarray.
 
     >>> t = tensor([1.0])
@@ -55,7 +55,7 @@ def as_tensor(data, dtype=None):
     return _core.as_tensor(data, dtype)
 
 
-def from_numpy(array):
+def from_numpy(array) -> _core.Tensor:
     """A tensor on the memory of a float32, float64 or int64 ndarray: writing to one changes the other.
 
     TypeError for other dtypes, ValueError for arrays that are read-only, byte-swapped or not C-contiguous.
@@ -129,7 +129,7 @@ def _finish(array, requires_grad):
     return t
 
 
-def zeros(*size, dtype=None, requires_grad=False):
+def zeros(*size, dtype=None, requires_grad=False) -> _core.Tensor:
     """A tensor of zeros, float32 by default.
 
     >>> zeros(2, 3).shape
@@ -138,7 +138,7 @@ def zeros(*size, dtype=None, requires_grad=False):
     return _finish(np.zeros(_shape("zeros", size), _dtype("zeros", dtype)), requires_grad)
 
 
-def ones(*size, dtype=None, requires_grad=False):
+def ones(*size, dtype=None, requires_grad=False) -> _core.Tensor:
     """A tensor of ones, float32 by default.
 
     >>> ones(2).tolist()
@@ -147,7 +147,7 @@ def ones(*size, dtype=None, requires_grad=False):
     return _finish(np.ones(_shape("ones", size), _dtype("ones", dtype)), requires_grad)
 
 
-def empty(*size, dtype=None, requires_grad=False):
+def empty(*size, dtype=None, requires_grad=False) -> _core.Tensor:
     """A tensor to be filled; pyneuro fills it with zeros, so that no run depends on old memory.
 
     >>> empty(2, 0).shape
@@ -156,7 +156,7 @@ def empty(*size, dtype=None, requires_grad=False):
     return zeros(*size, dtype=dtype, requires_grad=requires_grad)
 
 
-def full(size, fill_value, dtype=None, requires_grad=False):
+def full(size, fill_value, dtype=None, requires_grad=False) -> _core.Tensor:
     """A tensor of `fill_value`; int64 for an int, else float32 by default.
 
     >>> full((2,), 7).tolist()
@@ -167,7 +167,7 @@ def full(size, fill_value, dtype=None, requires_grad=False):
     return _finish(np.full(_shape("full", (size,)), fill_value, dtype), requires_grad)
 
 
-def zeros_like(input, dtype=None, requires_grad=False):
+def zeros_like(input, dtype=None, requires_grad=False) -> _core.Tensor:
     """Zeros of the shape and dtype of `input`.
 
     >>> zeros_like(tensor([1, 2])).tolist()
@@ -176,7 +176,7 @@ def zeros_like(input, dtype=None, requires_grad=False):
     return zeros(*input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
-def ones_like(input, dtype=None, requires_grad=False):
+def ones_like(input, dtype=None, requires_grad=False) -> _core.Tensor:
     """Ones of the shape and dtype of `input`.
 
     >>> ones_like(tensor([1, 2])).tolist()
@@ -185,7 +185,7 @@ def ones_like(input, dtype=None, requires_grad=False):
     return ones(*input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
-def empty_like(input, dtype=None, requires_grad=False):
+def empty_like(input, dtype=None, requires_grad=False) -> _core.Tensor:
     """As `zeros_like`.
 
     >>> empty_like(tensor([1.0])).shape
@@ -194,7 +194,7 @@ def empty_like(input, dtype=None, requires_grad=False):
     return zeros_like(input, dtype, requires_grad)
 
 
-def full_like(input, fill_value, dtype=None, requires_grad=False):
+def full_like(input, fill_value, dtype=None, requires_grad=False) -> _core.Tensor:
     """`fill_value` in the shape and dtype of `input`.
 
     >>> full_like(tensor([1.0, 2.0]), 3).tolist()
@@ -203,7 +203,7 @@ def full_like(input, fill_value, dtype=None, requires_grad=False):
     return full(tuple(input.shape), fill_value, dtype or input.dtype, requires_grad)
 
 
-def arange(start, end=None, step=1, dtype=None, requires_grad=False):
+def arange(start, end=None, step=1, dtype=None, requires_grad=False) -> _core.Tensor:
     """Numbers from `start` (0 when one argument is given) up to `end`, exclusive; int64 when all are integers.
 
     >>> arange(3).tolist(), arange(0, 1, 0.5).tolist()
@@ -223,7 +223,7 @@ def arange(start, end=None, step=1, dtype=None, requires_grad=False):
     )
 
 
-def linspace(start, end, steps, dtype=None, requires_grad=False):
+def linspace(start, end, steps, dtype=None, requires_grad=False) -> _core.Tensor:
     """`steps` numbers from `start` to `end`, both included.
 
     >>> linspace(0, 1, 5).tolist()
@@ -235,7 +235,7 @@ def linspace(start, end, steps, dtype=None, requires_grad=False):
     return _finish(np.linspace(start, end, steps, dtype=_dtype("linspace", dtype)), requires_grad)
 
 
-def eye(n, m=None, dtype=None, requires_grad=False):
+def eye(n, m=None, dtype=None, requires_grad=False) -> _core.Tensor:
     """The identity matrix (n, m), m = n by default.
 
     >>> eye(2).tolist()
@@ -247,7 +247,7 @@ def eye(n, m=None, dtype=None, requires_grad=False):
 # ---- random: each call draws a fresh child of the root that manual_seed sets ----
 
 
-def rand(*size, dtype=None, requires_grad=False):
+def rand(*size, dtype=None, requires_grad=False) -> _core.Tensor:
     """Uniform numbers in [0, 1).
 
     >>> bool((rand(100) < 1).all())
@@ -257,7 +257,7 @@ def rand(*size, dtype=None, requires_grad=False):
     return _finish(_core.uniform(shape, 0.0, 1.0, _core.seed_child(), 0, _dtype("rand", dtype).name), requires_grad)
 
 
-def randn(*size, dtype=None, requires_grad=False):
+def randn(*size, dtype=None, requires_grad=False) -> _core.Tensor:
     """Standard normal numbers. `pn.manual_seed(s)` makes them repeatable.
 
     >>> _core.manual_seed(0); a = randn(3); _core.manual_seed(0)
@@ -268,7 +268,7 @@ def randn(*size, dtype=None, requires_grad=False):
     return _finish(_core.normal(shape, 0.0, 1.0, _core.seed_child(), 0, _dtype("randn", dtype).name), requires_grad)
 
 
-def rand_like(input, dtype=None, requires_grad=False):
+def rand_like(input, dtype=None, requires_grad=False) -> _core.Tensor:
     """Uniform numbers in [0, 1) in the shape and dtype of `input`.
 
     >>> rand_like(zeros(2)).shape
@@ -277,7 +277,7 @@ def rand_like(input, dtype=None, requires_grad=False):
     return rand(*input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
-def randn_like(input, dtype=None, requires_grad=False):
+def randn_like(input, dtype=None, requires_grad=False) -> _core.Tensor:
     """Standard normal numbers in the shape and dtype of `input`.
 
     >>> randn_like(zeros(2)).shape
@@ -286,7 +286,7 @@ def randn_like(input, dtype=None, requires_grad=False):
     return randn(*input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
-def randint(low, high, size=None):
+def randint(low, high, size=None) -> _core.Tensor:
     """int64 numbers in low..high-1; `randint(high, size)` starts at 0.
 
     >>> t = randint(5, (100,))
@@ -303,7 +303,7 @@ def randint(low, high, size=None):
     return _finish(np.minimum(np.floor(low + (high - low) * u), high - 1).astype(np.int64), False)
 
 
-def randperm(n):
+def randperm(n) -> _core.Tensor:
     """A random order of 0..n-1, int64.
 
     >>> sorted(randperm(3).tolist())

@@ -108,7 +108,7 @@ def _rounding(name):
 floor, ceil = map(_rounding, ("floor", "ceil"))
 
 
-def round(input, *, decimals=0):
+def round(input, *, decimals=0) -> _core.Tensor:
     """The nearest integer, the even one in the middle; with `decimals` the nearest multiple of 10 ** -decimals.
 
     The derivative is 0. int64 tensors stay as they are.
@@ -125,7 +125,7 @@ def round(input, *, decimals=0):
     return _ops["round"](input * 10.0**decimals) / 10.0**decimals if decimals else _ops["round"](input)
 
 
-def sign(input):
+def sign(input) -> _core.Tensor:
     """1 for x > 0, 0 for 0, -1 below; NaN stays NaN. The derivative is 0. Also of int64 tensors.
 
     >>> import pyneuro as pn
@@ -136,7 +136,7 @@ def sign(input):
     return _ops["sign"](input) if input.dtype in _REAL else (input > 0) - (input < 0)
 
 
-def abs(input):
+def abs(input) -> _core.Tensor:
     """|x|, also of int64 tensors.
 
     >>> import pyneuro as pn
@@ -146,7 +146,7 @@ def abs(input):
     return _tensor(input).__abs__()
 
 
-def neg(input):
+def neg(input) -> _core.Tensor:
     """-x, also of int64 tensors.
 
     >>> import pyneuro as pn
@@ -156,7 +156,7 @@ def neg(input):
     return -_tensor(input)
 
 
-def relu(input, *, relu_grad_at_zero=0.0):
+def relu(input, *, relu_grad_at_zero=0.0) -> _core.Tensor:
     """max(x, 0). `relu_grad_at_zero`: the derivative at exactly 0; lectures 002 and 004 say 1, PyTorch 0.
 
     >>> import pyneuro as pn
@@ -169,7 +169,7 @@ def relu(input, *, relu_grad_at_zero=0.0):
     return _ops["relu"](input, relu_grad_at_zero)
 
 
-def leaky_relu(input, negative_slope=0.01, *, relu_grad_at_zero=None):
+def leaky_relu(input, negative_slope=0.01, *, relu_grad_at_zero=None) -> _core.Tensor:
     """x for x > 0, negative_slope x below.
 
     `relu_grad_at_zero`: the derivative at exactly 0. None: the slope, as PyTorch; the lectures take 1.
@@ -181,7 +181,7 @@ def leaky_relu(input, negative_slope=0.01, *, relu_grad_at_zero=None):
     return _ops["leaky_relu"](input, negative_slope, relu_grad_at_zero)
 
 
-def elu(input, alpha=1.0, *, relu_grad_at_zero=None):
+def elu(input, alpha=1.0, *, relu_grad_at_zero=None) -> _core.Tensor:
     """x for x > 0, alpha (exp(x) - 1) below.
 
     `relu_grad_at_zero`: the derivative at exactly 0. None: alpha, as PyTorch; the lectures take 1.
@@ -193,7 +193,7 @@ def elu(input, alpha=1.0, *, relu_grad_at_zero=None):
     return _ops["elu"](input, alpha, relu_grad_at_zero)
 
 
-def hardtanh(input, min_val=-1.0, max_val=1.0):
+def hardtanh(input, min_val=-1.0, max_val=1.0) -> _core.Tensor:
     """x between the bounds, the bound outside.
 
     >>> import pyneuro as pn
@@ -203,7 +203,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0):
     return _ops["hardtanh"](input, min_val, max_val)
 
 
-def step(input, at_zero=0.0):
+def step(input, at_zero=0.0) -> _core.Tensor:
     """1 for x > 0, 0 below, `at_zero` at 0: the neuron of McCulloch and Pitts. Its derivative is 0.
 
     >>> import pyneuro as pn
@@ -223,7 +223,7 @@ globals().update({name: _elementwise(name) for name in GENERATED})
 __all__ += GENERATED
 
 
-def clamp(input, min=None, max=None):
+def clamp(input, min=None, max=None) -> _core.Tensor:
     """x between min and max; None: no bound on that side. NaN stays NaN.
 
     >>> import pyneuro as pn
@@ -238,7 +238,7 @@ def clamp(input, min=None, max=None):
 clip = clamp
 
 
-def add(input, other, *, alpha=1):
+def add(input, other, *, alpha=1) -> _core.Tensor:
     """input + alpha other, broadcast.
 
     >>> import pyneuro as pn
@@ -248,7 +248,7 @@ def add(input, other, *, alpha=1):
     return _tensor(input) + (other if alpha == 1 else other * alpha)
 
 
-def sub(input, other, *, alpha=1):
+def sub(input, other, *, alpha=1) -> _core.Tensor:
     """input - alpha other, broadcast.
 
     >>> import pyneuro as pn
@@ -258,7 +258,7 @@ def sub(input, other, *, alpha=1):
     return _tensor(input) - (other if alpha == 1 else other * alpha)
 
 
-def mul(input, other):
+def mul(input, other) -> _core.Tensor:
     """input times other, broadcast.
 
     >>> import pyneuro as pn
@@ -268,7 +268,7 @@ def mul(input, other):
     return _tensor(input) * other
 
 
-def div(input, other):
+def div(input, other) -> _core.Tensor:
     """input / other, broadcast.
 
     >>> import pyneuro as pn
@@ -278,7 +278,7 @@ def div(input, other):
     return _tensor(input) / other
 
 
-def floor_divide(input, other):
+def floor_divide(input, other) -> _core.Tensor:
     """floor(input / other), broadcast, as the operator //: no gradient. Division of integers by 0 is a ValueError.
 
     >>> import pyneuro as pn
@@ -288,7 +288,7 @@ def floor_divide(input, other):
     return _tensor(input) // other
 
 
-def remainder(input, other):
+def remainder(input, other) -> _core.Tensor:
     """What floor division leaves, input - other floor(input / other), as the operator %: it has the sign of `other`.
 
     Integers by 0 are a ValueError.
@@ -300,7 +300,7 @@ def remainder(input, other):
     return _tensor(input) % other
 
 
-def pow(input, exponent):
+def pow(input, exponent) -> _core.Tensor:
     """x ** exponent, broadcast.
 
     >>> import pyneuro as pn
@@ -310,7 +310,7 @@ def pow(input, exponent):
     return _tensor(input) ** exponent
 
 
-def maximum(input, other):
+def maximum(input, other) -> _core.Tensor:
     """The larger of both, element by element, broadcast; a tie shares the gradient. NaN wins.
 
     >>> import pyneuro as pn
@@ -320,7 +320,7 @@ def maximum(input, other):
     return _ops["maximum"](input, other)
 
 
-def minimum(input, other):
+def minimum(input, other) -> _core.Tensor:
     """The smaller of both, element by element, broadcast; a tie shares the gradient. NaN wins.
 
     >>> import pyneuro as pn
@@ -349,7 +349,7 @@ def where(condition, input=None, other=None):
     return _ops["where"](condition, input, other)
 
 
-def masked_fill(input, mask, value):
+def masked_fill(input, mask, value) -> _core.Tensor:
     """A copy of `input` with `value` where `mask` is not 0.
 
     >>> import pyneuro as pn
@@ -360,7 +360,7 @@ def masked_fill(input, mask, value):
     return _ops["where"](mask, value, input)
 
 
-def isnan(input):
+def isnan(input) -> _core.Tensor:
     """Mask of the elements that are NaN.
 
     >>> import pyneuro as pn
@@ -370,7 +370,7 @@ def isnan(input):
     return input != input
 
 
-def isfinite(input):
+def isfinite(input) -> _core.Tensor:
     """Mask of the elements that are neither infinite nor NaN.
 
     >>> import pyneuro as pn
@@ -383,7 +383,7 @@ def isfinite(input):
 # ---- products ----
 
 
-def matmul(input, other):
+def matmul(input, other) -> _core.Tensor:
     """Matrix product; leading dimensions are broadcast, a vector counts as one row or column.
 
     >>> import pyneuro as pn
@@ -393,7 +393,7 @@ def matmul(input, other):
     return _ops["matmul"](input, other)
 
 
-def dot(input, other):
+def dot(input, other) -> _core.Tensor:
     """Scalar product of two vectors of one length. ValueError for other shapes.
 
     >>> import pyneuro as pn
@@ -408,7 +408,7 @@ def dot(input, other):
     return _ops["sum"](input * other, ())
 
 
-def outer(input, vec2):
+def outer(input, vec2) -> _core.Tensor:
     """Outer product of two vectors, (n,) and (m,) -> (n, m).
 
     >>> import pyneuro as pn

@@ -57,7 +57,7 @@ def _by_numpy(name, names, dim, keepdim=None):
     return given["axis"], given["keepdims"]
 
 
-def sum(input, dim=None, keepdim=False, **names):
+def sum(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Sum over the dimensions `dim` (an int, a tuple, None: all). float sums run in double.
 
     >>> import pyneuro as pn
@@ -69,7 +69,7 @@ def sum(input, dim=None, keepdim=False, **names):
     return _ops["sum"](input, _dims(dim), keepdim)
 
 
-def prod(input, dim=None, keepdim=False, **names):
+def prod(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Product over the dimensions `dim` (an int, a tuple, None: all). float products run in double.
 
     >>> import pyneuro as pn
@@ -81,7 +81,7 @@ def prod(input, dim=None, keepdim=False, **names):
     return _ops["prod"](input, _dims(dim), keepdim)
 
 
-def cumsum(input, dim=None, **names):
+def cumsum(input, dim=None, **names) -> _core.Tensor:
     """Running sums along `dim`: y_j = x_0 + ... + x_j. float sums run in double.
 
     >>> import pyneuro as pn
@@ -95,7 +95,7 @@ def cumsum(input, dim=None, **names):
     return _ops["cumsum"](input, dim)
 
 
-def mean(input, dim=None, keepdim=False, **names):
+def mean(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Mean over the dimensions `dim`. TypeError for int64 tensors.
 
     >>> import pyneuro as pn
@@ -107,7 +107,7 @@ def mean(input, dim=None, keepdim=False, **names):
     return _ops["mean"](input, _dims(dim), keepdim)
 
 
-def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1, **names):
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1, **names) -> _core.Tensor:
     """Variance over the dimensions `dim`: squares divided by n - correction, as PyTorch.
 
     `unbiased=False` is another way to say correction=0. NaN where n is not above the correction.
@@ -128,7 +128,7 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1, **names)
     return total / (n - correction) if n > correction else total * math.nan
 
 
-def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1, **names):
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1, **names) -> _core.Tensor:
     """Standard deviation, the square root of `var`, with its arguments.
 
     >>> import pyneuro as pn
@@ -140,7 +140,7 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1, **names)
     return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
-def norm(input, p=2, dim=None, keepdim=False, **names):
+def norm(input, p=2, dim=None, keepdim=False, **names) -> _core.Tensor:
     """The p-norm over the dimensions `dim`, p = 1, 2 or infinity.
 
     >>> import pyneuro as pn
@@ -165,7 +165,7 @@ def norm(input, p=2, dim=None, keepdim=False, **names):
 _Extremum = collections.namedtuple("_Extremum", ["values", "indices"])
 
 
-def amax(input, dim=None, keepdim=False, **names):
+def amax(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Largest values over the dimensions `dim`; ties share the gradient.
 
     >>> import pyneuro as pn
@@ -177,7 +177,7 @@ def amax(input, dim=None, keepdim=False, **names):
     return _ops["max"](input, _dims(dim), keepdim)
 
 
-def amin(input, dim=None, keepdim=False, **names):
+def amin(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Smallest values over the dimensions `dim`; ties share the gradient.
 
     >>> import pyneuro as pn
@@ -222,7 +222,7 @@ def min(input, dim=None, keepdim=False, **names):
     return _Extremum(amin(input, dim, keepdim), argmin(input, dim, keepdim))
 
 
-def argmax(input, dim=None, keepdim=False, **names):
+def argmax(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Position of the largest element along `dim`, of the flattened tensor for None. int64.
 
     >>> import pyneuro as pn
@@ -234,7 +234,7 @@ def argmax(input, dim=None, keepdim=False, **names):
     return _ops["argmax"](input, dim, keepdim)
 
 
-def argmin(input, dim=None, keepdim=False, **names):
+def argmin(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Position of the smallest element along `dim`, of the flattened tensor for None. int64.
 
     >>> import pyneuro as pn
@@ -246,7 +246,7 @@ def argmin(input, dim=None, keepdim=False, **names):
     return _ops["argmin"](input, dim, keepdim)
 
 
-def logsumexp(input, dim=None, keepdim=False, **names):
+def logsumexp(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """log of the sum of exp over `dim`, without overflow.
 
     >>> import pyneuro as pn
@@ -258,7 +258,7 @@ def logsumexp(input, dim=None, keepdim=False, **names):
     return _ops["logsumexp"](input, _dims(dim), keepdim)
 
 
-def softmax(input, dim=-1, stable=True, *, axis=None):
+def softmax(input, dim=-1, stable=True, *, axis=None) -> _core.Tensor:
     """exp(x) / sum exp(x) along `dim`; stable=False: the naive formula, which overflows.
 
     >>> import pyneuro as pn
@@ -269,7 +269,7 @@ def softmax(input, dim=-1, stable=True, *, axis=None):
     return _ops["softmax"](input, dim, stable)
 
 
-def log_softmax(input, dim=-1, stable=True, *, axis=None):
+def log_softmax(input, dim=-1, stable=True, *, axis=None) -> _core.Tensor:
     """x - log sum exp(x) along `dim`; stable=False: the naive formula, which overflows.
 
     >>> import pyneuro as pn
@@ -280,7 +280,7 @@ def log_softmax(input, dim=-1, stable=True, *, axis=None):
     return _ops["log_softmax"](input, dim, stable)
 
 
-def any(input, dim=None, keepdim=False, **names):
+def any(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Mask: whether some element along `dim` is not 0.
 
     >>> import pyneuro as pn
@@ -292,7 +292,7 @@ def any(input, dim=None, keepdim=False, **names):
     return sum(_tensor(input) != 0, dim, keepdim) > 0
 
 
-def all(input, dim=None, keepdim=False, **names):
+def all(input, dim=None, keepdim=False, **names) -> _core.Tensor:
     """Mask: whether no element along `dim` is 0.
 
     >>> import pyneuro as pn
@@ -304,7 +304,7 @@ def all(input, dim=None, keepdim=False, **names):
     return sum(_tensor(input) == 0, dim, keepdim) == 0
 
 
-def equal(input, other):
+def equal(input, other) -> bool:
     """True when shapes and all elements are equal.
 
     >>> import pyneuro as pn
@@ -315,7 +315,7 @@ def equal(input, other):
     return input.shape == other.shape and bool(all(input == other))
 
 
-def allclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False):
+def allclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False) -> bool:
     """True when |input - other| <= atol + rtol |other| everywhere.
 
     >>> import pyneuro as pn

@@ -42,7 +42,7 @@ def _each(dims):
     return dims if several else [dims]
 
 
-def reshape(input, *shape):
+def reshape(input, *shape) -> _core.Tensor:
     """The same elements, in the same order and memory, under another shape; one size may be -1.
 
     >>> import pyneuro as pn
@@ -52,7 +52,7 @@ def reshape(input, *shape):
     return _ops["reshape"](input, _sizes(shape))
 
 
-def flatten(input, start_dim=0, end_dim=-1):
+def flatten(input, start_dim=0, end_dim=-1) -> _core.Tensor:
     """Joins the dimensions from start_dim to end_dim, both included. IndexError when there is no such dimension.
 
     >>> import pyneuro as pn
@@ -77,7 +77,7 @@ def _dim(name, shape, dim, extra=0):
     return dim % rank
 
 
-def squeeze(input, dim=None):
+def squeeze(input, dim=None) -> _core.Tensor:
     """Without the dimensions of size 1, or without `dim` if it has size 1.
 
     >>> import pyneuro as pn
@@ -89,7 +89,7 @@ def squeeze(input, dim=None):
     return reshape(input, [n for i, n in enumerate(shape) if n != 1 or i not in dims])
 
 
-def unsqueeze(input, dim):
+def unsqueeze(input, dim) -> _core.Tensor:
     """With a new dimension of size 1 at `dim`.
 
     >>> import pyneuro as pn
@@ -101,7 +101,7 @@ def unsqueeze(input, dim):
     return reshape(input, shape)
 
 
-def transpose(input, dim0, dim1):
+def transpose(input, dim0, dim1) -> _core.Tensor:
     """Two dimensions exchanged. A copy: in pyneuro every tensor is contiguous.
 
     >>> import pyneuro as pn
@@ -117,7 +117,7 @@ def transpose(input, dim0, dim1):
     return _ops["transpose"](input, dims)
 
 
-def permute(input, *dims):
+def permute(input, *dims) -> _core.Tensor:
     """Dimensions in the order `dims`. A copy.
 
     >>> import pyneuro as pn
@@ -128,7 +128,7 @@ def permute(input, *dims):
     return _ops["transpose"](input, [_dim("permute", shape, d) for d in _sizes(dims)])
 
 
-def broadcast_to(input, *shape):
+def broadcast_to(input, *shape) -> _core.Tensor:
     """Repeated to `shape`; -1 keeps a size. A copy.
 
     >>> import pyneuro as pn
@@ -156,7 +156,7 @@ def _integer(name, argument, value):
     return value.__index__()
 
 
-def cat(tensors, dim=0):
+def cat(tensors, dim=0) -> _core.Tensor:
     """Tensors one behind the other along `dim`; the other sizes must agree.
 
     >>> import pyneuro as pn
@@ -169,7 +169,7 @@ def cat(tensors, dim=0):
 concat = cat
 
 
-def stack(tensors, dim=0):
+def stack(tensors, dim=0) -> _core.Tensor:
     """Tensors of one shape along a new dimension.
 
     >>> import pyneuro as pn
@@ -179,7 +179,7 @@ def stack(tensors, dim=0):
     return _ops["stack"](_several("stack", tensors), dim)
 
 
-def flip(input, dims):
+def flip(input, dims) -> _core.Tensor:
     """The elements in reverse order along `dims`, an int or several.
 
     >>> import pyneuro as pn
@@ -191,7 +191,7 @@ def flip(input, dims):
     return input[tuple(slice(None, None, -1 if d in dims else None) for d in range(input.ndim))]
 
 
-def tile(input, *dims):
+def tile(input, *dims) -> _core.Tensor:
     """`input` beside itself, dims[d] times along dimension d, counted from the last one as in broadcasting.
 
     ValueError for a negative number.
@@ -215,7 +215,7 @@ def tile(input, *dims):
     return reshape(input, shape)
 
 
-def split(input, split_size, dim=0):
+def split(input, split_size, dim=0) -> tuple[_core.Tensor, ...]:
     """Pieces of `split_size` along `dim` (the last may be smaller), or of the sizes in a list.
 
     >>> import pyneuro as pn
@@ -243,7 +243,7 @@ def split(input, split_size, dim=0):
     return tuple(pieces)
 
 
-def chunk(input, chunks, dim=0):
+def chunk(input, chunks, dim=0) -> tuple[_core.Tensor, ...]:
     """At most `chunks` pieces of equal size along `dim`; the last may be smaller.
 
     >>> import pyneuro as pn
@@ -257,7 +257,7 @@ def chunk(input, chunks, dim=0):
     return split(input, max(-(-n // chunks), 1), dim)
 
 
-def gather(input, dim, index):
+def gather(input, dim, index) -> _core.Tensor:
     """y[.., j, ..] = input[.., index[.., j, ..], ..] along `dim`, as torch.gather.
 
     >>> import pyneuro as pn
@@ -267,7 +267,7 @@ def gather(input, dim, index):
     return _ops["gather"](input, index, dim)
 
 
-def index_select(input, dim, index):
+def index_select(input, dim, index) -> _core.Tensor:
     """The slices `index` (int64) of `input` along `dim`.
 
     >>> import pyneuro as pn

@@ -270,6 +270,8 @@ class PReLU(Module):
     [[-0.5, 2.0]]
     """
 
+    weight: _core.Tensor
+
     def __init__(self, num_parameters=1, init=0.25, *, dtype=None, **other):
         super().__init__()
         _check.refuse("PReLU", other, ("num_parameters", "init", "dtype"))

@@ -36,6 +36,9 @@ class Linear(Module):
     ((128, 784), (128,), Linear(in_features=784, out_features=128, bias=True))
     """
 
+    weight: _core.Tensor
+    bias: _core.Tensor | None
+
     def __init__(
         self, in_features=None, out_features=None, bias=None, *, use_bias=None, dtype=None, init=None, bias_init=None,
         **other,
@@ -97,6 +100,8 @@ class Embedding(Module):
     >>> nn.Embedding(10, 3)([[1, 2], [0, 9]]).shape
     (2, 2, 3)
     """
+
+    weight: _core.Tensor
 
     def __init__(self, num_embeddings, embedding_dim, *, dtype=None, init=None, **other):
         super().__init__()

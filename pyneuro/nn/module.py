@@ -6,6 +6,7 @@ it was assigned to, and says in `forward` how it computes. Training (`fit`, `pre
 
 import contextlib
 import threading
+from typing import TYPE_CHECKING
 
 from pyneuro import _core
 from pyneuro.nn import _state, init
@@ -20,6 +21,10 @@ _forced = threading.local()  # .modes: dict id(module) -> mode that holds for th
 class _ParameterMeta(type):
     def __instancecheck__(cls, value):
         return isinstance(value, Tensor) and value.kind == "parameter"
+
+    if TYPE_CHECKING:  # calling the class makes a Tensor
+
+        def __call__(cls, data, requires_grad: bool = True) -> Tensor: ...
 
 
 class Parameter(metaclass=_ParameterMeta):
