@@ -53,3 +53,11 @@ def test_make_fuzz_selects_the_property_tests():
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     files = {row.split("::")[0] for row in done.stdout.splitlines() if "::" in row}
     assert {"tests/robustness/test_tensor.py", "tests/robustness/test_properties.py"} <= files
+
+
+def test_wheels_for_free_threaded_python_are_built_only_when_the_core_needs_no_gil():
+    """Importing one that needs it switches the GIL on again, with a warning: no such wheel is better."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = "Py_MOD_GIL_NOT_USED" in (ROOT / "csrc" / "python" / "module.c").read_text(encoding="utf-8")
+    versions = [word.split("-")[0] for word in project["tool"]["cibuildwheel"]["build"].split()]
+    assert declared == any(version.endswith("t") for version in versions)

@@ -66,6 +66,9 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
 /* The state itself stays: tensors may outlive the module at the end of the process, and their type must still be known. */
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, module_exec},
+#ifdef Py_mod_gil /* a free-threaded Python switches the GIL on and says so: reference counts and tensors rely on it */
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
     {0, NULL},
 };
 
