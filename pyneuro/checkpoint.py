@@ -139,6 +139,8 @@ class Saved:
         progress = meta["progress"]
         if any(not isinstance(progress[key], int) or progress[key] < 0 for key in ("epoch", "position", "step")):
             raise ValueError("its progress makes no sense")
+        if not isinstance(progress["weight"], (int, float)):
+            raise ValueError("its weight of the rows so far is no number")
         if not isinstance(meta["history"]["epoch"], int):
             raise ValueError("its number of epochs is no number")
         if not isinstance(meta["history"]["names"], list) or not isinstance(meta["callbacks"], list):
@@ -164,10 +166,10 @@ class Saved:
         if [entry["class"] for entry in meta["callbacks"]] != names:
             self._refuse(f"its callbacks were {[e['class'] for e in meta['callbacks']]}, now they are {names}")
         weights = self._weights(fit.net)
-        sums = self._array("progress.sums")
+        sums = self._row("progress.sums")
         if sums.size not in (0, fit.runner.columns or sums.size):
             self._refuse("it followed other losses or metrics")
-        curves = {name: self._array(f"history.{name}") for name in meta["history"]["names"]}
+        curves = {name: self._row(f"history.{name}") for name in meta["history"]["names"]}
         epochs = meta["history"]["epoch"]
         if epochs > max((curve.size for curve in curves.values()), default=0):
             self._refuse(f"its history has fewer values than its {epochs} epochs")
@@ -186,6 +188,13 @@ class Saved:
         if name not in self.arrays:
             self._refuse(f"{name} is missing")
         return self.arrays[name]
+
+    def _row(self, name):
+        """An array of one number after another."""
+        array = self._array(name)
+        if array.ndim != 1:
+            self._refuse(f"{name} has {array.ndim} dimensions, not one")
+        return array
 
     def _weights(self, net):
         found = []

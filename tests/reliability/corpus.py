@@ -236,6 +236,8 @@ def checkpoint_seeds() -> list[bytes]:
     edits = [
         lambda m: m.__setitem__("seed", -1),
         lambda m: m["progress"].__setitem__("epoch", -3),
+        lambda m: m["progress"].pop("weight"),
+        lambda m: m["progress"].__setitem__("weight", {}),
         lambda m: m["history"].__setitem__("names", "loss"),
         lambda m: m["history"].__setitem__("epoch", 10**12),
         lambda m: m["history"].__setitem__("epoch", "two"),
@@ -260,7 +262,9 @@ def checkpoint_seeds() -> list[bytes]:
     two = json.loads(json.dumps(header))
     start, end = two["progress.sums"]["data_offsets"]
     two["progress.sums"] |= {"dtype": "U8", "shape": [end - start]}
-    odd = [packed(edited, payload) for edited in (flat, more, two)]
+    deep = json.loads(json.dumps(header))
+    deep["history.loss"]["shape"].insert(0, 1)
+    odd = [packed(edited, payload) for edited in (flat, more, two, deep)]
     return [good, saved(nets.dense()), *map(changed, edits), *(renamed(*pair) for pair in named), *odd]
 
 
