@@ -444,7 +444,7 @@ static void op_check_level(op_case *c, int dtype, const pn_kernels *k, op_result
 static const pn_op *op_seen[2048];
 static int op_seen_count;
 
-static void check_seen(const pn_op *op) {
+static inline void check_seen(const pn_op *op) {
     bool seen = op_seen_count == 0; /* no test has run before: somebody chose one alone */
     for (int k = 0; k < op_seen_count; k++) seen |= op_seen[k] == op;
     CHECK(seen, "%s was not tested", op->name);
@@ -471,7 +471,7 @@ static void check_op(const char *name, const char *attrs, const char *inputs) {
 }
 
 /* Several inputs for one set of attributes. */
-static void check_all(const char *name, const char *attrs, int n, const char *const *inputs) {
+static inline void check_all(const char *name, const char *attrs, int n, const char *const *inputs) {
     for (int i = 0; i < n; i++) check_op(name, attrs, inputs[i]);
 }
 #define LIST(...)                                                                                                                                              \

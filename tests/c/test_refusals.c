@@ -3,10 +3,8 @@
 
 TEST(refusals_of_arithmetic) {
     check_refusal("add", "", "3,4;5", PN_E_VALUE, "a has shape (3, 4) and b has shape (5,): dimension -1 is 4 against 5, expected equal sizes or 1");
-    check_refusal("where", "", "i<2 3;2;3", PN_E_VALUE,
-                  "cond has shape (3,) and a has shape (2,): dimension -1 is 3 against 2, expected equal sizes or 1");
-    check_refusal("where", "", "i<2 3;3;2", PN_E_VALUE,
-                  "cond has shape (3,) and b has shape (2,): dimension -1 is 3 against 2, expected equal sizes or 1");
+    check_refusal("where", "", "i<2 3;2;3", PN_E_VALUE, "cond has shape (3,) and a has shape (2,): dimension -1 is 3 against 2, expected equal sizes or 1");
+    check_refusal("where", "", "i<2 3;3;2", PN_E_VALUE, "cond has shape (3,) and b has shape (2,): dimension -1 is 3 against 2, expected equal sizes or 1");
     check_refusal("clip", "min=2 max=1", "3", PN_E_VALUE, "min is 2 and max is 1, expected min <= max");
     check_refusal("clip", "min=nan", "3", PN_E_VALUE, "min is nan and max is inf, expected min <= max");
     check_refusal("prelu", "", "3,4;3", PN_E_VALUE, "weight has shape (3,), expected (1,) or (4,) for x of shape (3, 4)");
