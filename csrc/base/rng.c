@@ -146,8 +146,18 @@ static int64_t partner(uint64_t key, uint64_t epoch, uint64_t i, uint32_t word) 
 
 #define SHUFFLE_PIECE 0xffff /* places between two looks at the poll, 2^k - 1: a millisecond when idx is far larger than the cache */
 
-bool pn_rng_shuffle(uint64_t key, uint64_t epoch, int64_t n, int64_t *idx, pn_poll *poll) {
+/* The first touch of new memory costs far more than the number that is written. */
+static bool count_up(int64_t n, int64_t *idx, pn_poll *poll) {
+    for (int64_t i = 0; i < n; i++) {
+        if ((i & SHUFFLE_PIECE) == SHUFFLE_PIECE && pn_poll_now(poll)) return false;
+        idx[i] = i;
+    }
+    return true;
+}
+
+bool pn_rng_permutation(uint64_t key, uint64_t epoch, int64_t n, int64_t *idx, pn_poll *poll) {
     uint32_t word[4] = {0};
+    if (!count_up(n, idx, poll)) return false;
     for (int64_t i = n - 1; i > 0; i--) { /* word i of the stream decides the partner of place i */
         if ((i & SHUFFLE_PIECE) == SHUFFLE_PIECE && pn_poll_now(poll)) return false;
         if (i == n - 1 || i % 4 == 3) pn_philox4x32(key, epoch, (uint64_t)i / 4, word);

@@ -18,8 +18,8 @@ static inline double pn_u32_to_unit(uint32_t u) { return (u >> 8) * 0x1p-24; }  
 void pn_rng_uniform(uint64_t key, uint64_t hi, uint64_t first, int64_t n, double *out);
 void pn_rng_normal(uint64_t key, uint64_t hi, uint64_t first, int64_t n, double *out);
 uint64_t pn_rng_below(uint64_t key, uint64_t hi, uint64_t i, uint64_t bound); /* unbiased enough: 128-bit multiply-shift of 64 bits */
-/* Fisher-Yates on idx[n], driven by the stream (key, epoch). False when the poll (may be NULL) has stopped it halfway. */
-bool pn_rng_shuffle(uint64_t key, uint64_t epoch, int64_t n, int64_t *idx, pn_poll *poll);
+/* idx[n] = 0..n-1 in an order given by the stream (key, epoch): Fisher-Yates. False when the poll (may be NULL) has stopped it halfway. */
+bool pn_rng_permutation(uint64_t key, uint64_t epoch, int64_t n, int64_t *idx, pn_poll *poll);
 
 /* xoshiro256++ (Blackman, Vigna), scalar: for samplers' seeding and scalar loops. */
 typedef struct pn_xoshiro {

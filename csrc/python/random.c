@@ -143,8 +143,7 @@ static PyObject *permutation(PyObject *module, PyObject *const *args, Py_ssize_t
     pn_poll poll;
     pn_poll_init(&poll, pn_py_ask, NULL);
     void *token = pn_py_release();
-    for (int64_t i = 0; i < shape.dim[0]; i++) idx[i] = i;
-    const bool done = pn_rng_shuffle(pn_hash64(seed, PN_STREAM_SHUFFLE), epoch, shape.dim[0], idx, &poll);
+    const bool done = pn_rng_permutation(pn_hash64(seed, PN_STREAM_SHUFFLE), epoch, shape.dim[0], idx, &poll);
     pn_py_acquire(token);
     if (done) return order;
     Py_DECREF(order);

@@ -100,8 +100,7 @@ const double *pn_trainer_log(const pn_trainer *t, int64_t *n) {
 
 static bool make_order(pn_trainer *t, pn_poll *poll) {
     t->order_epoch = -1;
-    for (int64_t i = 0; i < t->spec.rows; i++) t->order[i] = i;
-    if (!pn_rng_shuffle(pn_hash64(t->spec.seed, PN_STREAM_SHUFFLE), (uint64_t)t->progress.epoch, t->spec.rows, t->order, poll)) return false;
+    if (!pn_rng_permutation(pn_hash64(t->spec.seed, PN_STREAM_SHUFFLE), (uint64_t)t->progress.epoch, t->spec.rows, t->order, poll)) return false;
     t->order_epoch = t->progress.epoch;
     return true;
 }
