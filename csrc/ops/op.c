@@ -63,13 +63,6 @@ int pn_op_min_in(const pn_op *op) {
     return n;
 }
 
-int pn_op_real_dtype(int n_in, const pn_shape *in) {
-    for (int i = 0; i < n_in; i++) {
-        if (in[i].dtype != PN_I64) return in[i].dtype;
-    }
-    return PN_F32;
-}
-
 static pn_status check_count(const pn_op *op, int n_in, pn_error *e) {
     int lo = pn_op_min_in(op), hi = pn_op_max_in(op);
     if (n_in >= lo && n_in <= hi) return PN_OK;

@@ -104,7 +104,7 @@ typedef struct pn_op {
     const pn_field *fields; /* ends with name NULL; may be NULL */
     pn_status (*infer)(pn_infer *q);
     pn_status (*check)(const pn_call *c, pn_error *e); /* data-dependent validity (labels in range, ...); may be NULL */
-    pn_op_fn fwd[2];                                   /* by dtype of the first real input: float, double; fwd[0] when no input is real (pn_op_real_dtype) */
+    pn_op_fn fwd[2];                                   /* by dtype of the first real input: float, double; fwd[0] when no input is real */
     pn_op_fn bwd[2];                                   /* NULL with PN_NO_GRAD */
     unsigned needs_in;                                 /* backward reads the data of these inputs (bit i; bit 31: all from 31 on) */
     unsigned needs_out;                                /* backward reads the data of these outputs */
@@ -127,8 +127,6 @@ typedef struct pn_op_input {
     bool optional, variadic, constant;
 } pn_op_input;
 bool pn_op_get_input(const pn_op *op, int i, pn_op_input *out); /* false when the op has no i-th input */
-/* Index into fwd and bwd: dtype of the first real input, PN_F32 when there is none. */
-int pn_op_real_dtype(int n_in, const pn_shape *in);
 /* Number and dtypes of the inputs: PN_E_TYPE naming both dtypes. The caller checks this before infer, which may rely on it. */
 pn_status pn_op_check_inputs(const pn_op *op, int n_in, const pn_shape *in, pn_error *e);
 /* Index of a field by name, -1 when absent. */
