@@ -127,6 +127,13 @@ class History(Callback):
         return f"History({len(self.epoch)} epochs, {last or 'no values yet'}, stopped by {self.stopped_by})"
 
 
+class MissingValueError(KeyError, ValueError):
+    """A callback watches a value that there is not. A KeyError whose text is the plain sentence."""
+
+    def __str__(self):
+        return str(self.args[0])
+
+
 class Monitor(Callback):
     """What EarlyStopping and ModelCheckpoint share: is the monitored value better than the best so far?"""
 
@@ -144,7 +151,7 @@ class Monitor(Callback):
         if not logs or self.monitor not in logs:
             known = ", ".join(logs or {}) or "nothing"
             hint = "; give validation_data or validation_split" if self.monitor.startswith("val_") else ""
-            raise KeyError(f"{type(self).__name__}: there is no {self.monitor!r}, only {known}{hint}")
+            raise MissingValueError(f"{type(self).__name__}: there is no {self.monitor!r}, only {known}{hint}")
         return float(logs[self.monitor])
 
     def _check(self, logs):
@@ -244,10 +251,15 @@ def restore(net, arrays):
 
 
 def check_folder(what, path):
-    """Raises FileNotFoundError, which says what is to be written, when the folder of `path` does not exist."""
-    folder = os.path.dirname(os.path.realpath(os.fsdecode(path)))
+    """Raises OSError, which says what is to be written, when there can be no file at `path`."""
+    name = os.fsdecode(path)
+    folder = os.path.dirname(os.path.realpath(name))
+    if os.path.isdir(name):
+        raise IsADirectoryError(f"{what}={name!r} cannot be written: it is a folder, give the path of a file")
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"{what}={os.fsdecode(path)!r} cannot be written: there is no folder {folder}")
+        raise FileNotFoundError(f"{what}={name!r} cannot be written: there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{what}={name!r} cannot be written: files in {folder} cannot be changed")
 
 
 class ModelCheckpoint(Monitor):
@@ -283,7 +295,7 @@ class ModelCheckpoint(Monitor):
             self.filepath.format(epoch=1, **logs)
         except (KeyError, IndexError) as error:
             known = ", ".join(["epoch", *logs])
-            raise KeyError(
+            raise MissingValueError(
                 f"ModelCheckpoint: filepath={self.filepath!r} names {error.args[0]!r}, there is only {known}"
             ) from None
         check_folder("ModelCheckpoint: filepath", self.filepath.format(epoch=1, **logs))
@@ -335,6 +347,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs=None):
         """Opens the file."""
+        check_folder("CSVLogger: filename", self.filename)
         self._header = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
         mode = "a" if self.append else "w"
         self._file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115 (open until on_train_end)

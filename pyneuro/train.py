@@ -52,6 +52,10 @@ class Trainable:
         class weights or ignore_index means over the weights or samples that count, whatever the batch size. Of a loss
         of one's own they are means of the batches' values, weighted by rows.
 
+        A forward or a loss of one's own is recorded, not called in every step: values that it reads from elsewhere are
+        those of the beginning, or those after the last callback of one's own. A network with forward hooks, or whose
+        forward looks at values or keeps them in attributes, is trained step by step, with a warning (history.mode).
+
         Raises ValueError or TypeError with one sentence for arguments and data that do not fit (also NaN in X, with its
         row), FloatingPointError naming layer and step when a number is not finite, RuntimeError for a second fit inside
         a callback. After an error, and after Ctrl-C, parameters are those of the last completed step. Afterwards

@@ -2,20 +2,17 @@
  *
  * With several members every decision to leave early is taken at a barrier: member 0 announces the number of the barrier behind which all leave before it
  * enters that barrier itself, so all members see the same thing at the same place. */
-#include <stdio.h>
-
 #include "graph/plan_internal.h"
+#include "graph/run.h"
 #include "ops/op_helpers.h"
 
 /* ---- instructions that no op has ---- */
 
 static void fail(pn_plan *p, pn_status status, const char *layer, const char *name) {
-    char prefix[256];
     p->failed = true;
     if (p->run->status) return;
     p->run->status = status;
-    snprintf(prefix, sizeof prefix, "%s: ", layer ? layer : name);
-    pn_error_prefix(&p->run->error, prefix);
+    pn_error_name(layer, name, &p->run->error);
 }
 
 /* A backward that is left to the fused update alone. */

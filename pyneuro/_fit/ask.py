@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from pyneuro import _core
-from pyneuro._fit import arrays
+from pyneuro._fit import arrays, scrutiny
 from pyneuro._fit import program as programs
 from pyneuro._fit.metrics import metric_list
 from pyneuro._fit.plans import Dynamic, cache_of, fingerprint, modes, record
@@ -42,6 +42,10 @@ class Evaluator:
         plan = getattr(self.runner, "plan", None)
         if self.runner is None or (plan is not None and not plan.valid):
             self.runner, self.epoch = self._make(), 0
+
+    def is_current(self):
+        """Whether the plans are still what the network and the losses do."""
+        return not isinstance(self.runner, PlanRunner) or self.runner.is_current()
 
     def forget_plans(self):
         """The network has changed: the plans are made again."""
@@ -132,6 +136,7 @@ def _build(net, x, batch, rows):
         with modes(net, False):
             recorder, (inputs, outputs) = record(net, run, user_code)
             try:
+                scrutiny.examine(x.parts, inputs, outputs)
                 return _core.Plan(recorder, inputs, outputs)
             except RuntimeError as error:
                 raise Dynamic(str(error)) from None

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 import weakref
+from collections.abc import Iterator
 
 from pyneuro import _core, optim
 from pyneuro import checkpoint as checkpoints
@@ -14,8 +15,9 @@ from pyneuro._fit import arguments, arrays
 from pyneuro._fit import program as programs
 from pyneuro._fit.ask import Evaluator
 from pyneuro._fit.metrics import metric_list
-from pyneuro._fit.plans import Dynamic, fingerprint, look_of
+from pyneuro._fit.plans import Dynamic, fingerprint, is_own, look_of
 from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules, StreamRunner, uninterrupted
+from pyneuro._fit.scrutiny import outside
 from pyneuro.callbacks import Callback, History, Monitor, defines
 from pyneuro.nn import _check
 
@@ -119,6 +121,11 @@ class Fit:
                 raise ValueError(
                     "fit: validation_split, class_weight and sample_weight need arrays, X is an iterable of batches"
                 )
+            if isinstance(X, Iterator) and iter(X) is X and self.epochs > 1:
+                raise ValueError(
+                    f"fit: X is an iterator, which can be read once, but epochs={self.epochs}: give a list of batches, "
+                    "an object that can be iterated again, a function that returns a new iterator, or epochs=1"
+                )
             self.source, self.validation = X, validation_data
             self.rows = None
         else:
@@ -129,6 +136,8 @@ class Fit:
         self.between_epochs = None  # equal to done except while the end of an epoch is being dealt with
         self.by_epoch = True  # something is to be done in Python after each epoch
         self.look = None  # of the network when its plans were made
+        self.looked = False  # for parameters that nobody trains
+        self.heard = False  # callbacks have run since the plans were looked at
 
     # ---- arguments ----
 
@@ -240,6 +249,7 @@ class Fit:
         if self.stream:
             return self._make_stream()
         program = self.program
+        self._look_for_strangers(program)
         program.decide(slice(0, min(self.batch, self.rows)))
         bound = max([arrays.check_finite(p) if p.dtype != "int64" else 0.0 for p in program.x.parts])
         if program.weight:
@@ -258,6 +268,14 @@ class Fit:
                 self._say_dynamic(reason)
         return EagerRunner(program, *data, self.seed, self.shuffle, self.drop_last)
 
+    def _look_for_strangers(self, program):
+        """Once a fit, and only where there is code of the user's: see scrutiny.py."""
+        if not self.looked and self._user_code(program):
+            program.trained = [*self.net.parameters(), *self.optimizer._parameters()]
+        else:
+            program.trained = None
+        self.looked = True
+
     def _say_dynamic(self, reason):
         if self.mode == "plan":
             raise RuntimeError(f"fit: mode='plan' is not possible for {self.net._label()}: {reason}") from None
@@ -265,7 +283,7 @@ class Fit:
             self.net.__dict__["_said_dynamic"] = True
             warnings.warn(
                 f"{self.net._label()} is trained step by step in Python, not as a compiled plan, because of {reason}",
-                stacklevel=_outside(),
+                stacklevel=outside(),
             )
 
     def _make_stream(self):
@@ -278,6 +296,7 @@ class Fit:
             weight = arrays.weights("sample_weight of a batch", parts[2]) if len(parts) > 2 else None
             rows = arrays.count_rows([*x.parts, *(y.parts if y else []), *([weight] if weight else [])])
             program = programs.Program(self.net, x, y, weight, self.items, self.metrics)
+            self._look_for_strangers(program)
             program.counted = True  # other batches may have rows that do not count
             return program, rows
 
@@ -389,7 +408,9 @@ class Fit:
             if by_epoch and self.begun < self.done:
                 self.begun = self.done
                 self._call("on_epoch_begin", self.done, {})
-            self._renew()
+                self.heard = True
+            if not by_batch:  # else behind their hooks
+                self._renew()
             end = self._slice(self.done + 1 if by_epoch else self.epochs, seconds, by_batch)
             self._show(bar)
             if end in ("grad", "step"):
@@ -406,7 +427,7 @@ class Fit:
             return
         now, before = self._look(), self.look
         self.look = now
-        if before is None or now == before:
+        if before is None or (now == before and self._is_current()):
             return
         self._check_added()
         if self.evaluator:
@@ -417,6 +438,16 @@ class Fit:
             self.program.forget_outputs()
             progress, self.runner = self.runner.progress, self._make_runner()
             self.runner.progress = progress
+
+    def _is_current(self):
+        """Whether the plans are still what a forward or a loss of the user's does: it may read a value from outside the
+        network, which a callback of the user's has changed."""
+        if not self.heard or all(is_own(c) for c in self.callbacks):
+            return True
+        self.heard = False
+        if self.evaluator and not self.evaluator.is_current():
+            self.evaluator.forget_plans()
+        return self.runner.mode != "plan" or self.runner.is_current()
 
     def _look(self):
         """What a callback could change about the operations and the update."""
@@ -446,6 +477,9 @@ class Fit:
             number = self._batches_done()
             for hook in ("on_train_batch_begin", "on_batch_begin"):
                 self._call(hook, number, {})
+            self.heard = True
+            self._renew()
+            runner = self.runner
             end = runner.run(until, math.inf, 1)
             logs = (
                 dict(zip(runner.names, map(float, runner.log[-1]), strict=True)) if len(runner.log) else self._means()
@@ -552,14 +586,6 @@ def _is_finite(array):
     if array.dtype.kind != "f" or not array.size:
         return True
     return _core.check_finite(array.reshape(-1), str(array.dtype))[1] is None
-
-
-def _outside():
-    """Stack level of the first caller outside pyneuro, for warnings."""
-    frame, level = sys._getframe(1), 1
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("pyneuro"):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 __all__ = ["Fit", "fit"]

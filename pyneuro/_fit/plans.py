@@ -50,6 +50,7 @@ def look_of(net):
 
 
 PASSING = ("training", "stop_training", "_said_dynamic", "_hooked", "_fitting")  # attributes that decide no operation
+_OF_MODULES = ("_parameters", "_buffers", "_modules", "_initial", "_transient", "_pre_hooks", "_post_hooks")
 
 
 class Cache:
@@ -78,19 +79,52 @@ def cache_of(net):
 
 
 def record(net, run, twice):
-    """Records `run(make)`, twice if asked to; returns the recorder and what run returned, or raises Dynamic."""
-    first = _record_once(net, run)
+    """Records `run(make)`, twice if asked to; returns the recorder and what run returned, or raises Dynamic.
+
+    Dynamic is also what has to happen in every step besides computing: forward hooks, and what a forward of the user's
+    keeps or counts in attributes.
+    """
+    hooked = next((module for module in net.modules() if module._hooked), None)
+    if hooked is not None:
+        raise Dynamic(f"a forward hook of {hooked._label()}, which is called in every step")
+    first = record_once(net, run)
     if twice:
-        second, _ = _record_once(net, run)
+        before = _kept(net)
+        second, _ = record_once(net, run)
         same = first[0].same(second)
         second.close()
-        if not same:
+        changed = _changed(before, _kept(net))
+        if not same or changed:
             first[0].close()
-            raise Dynamic("two runs on the same data did different things")
+            raise Dynamic(changed or "two runs on the same data did different things")
     return first
 
 
-def _record_once(net, run):
+def _kept(net):
+    """What modules of the user's keep in attributes: tensors, numbers and texts, and how much is in lists and dicts."""
+    found = {}
+    for module in net.modules():
+        for name, value in vars(module).items() if not is_own(module) else ():
+            if name in PASSING or name in _OF_MODULES:
+                continue
+            if isinstance(value, (bool, int, float, str, _core.Tensor)):
+                found[id(module), name] = module, value
+            elif isinstance(value, (list, dict, set)):
+                found[id(module), name] = module, len(value)
+    return found
+
+
+def _changed(before, after):
+    """Words for an attribute that differs, or None."""
+    for key, (module, value) in after.items():
+        old = before.get(key, (None, None))[1]
+        if old is not value and (isinstance(value, _core.Tensor) or repr(old) != repr(value)):
+            return f"the attribute {key[1]} of {module._label()}, which its forward changes"
+    return None
+
+
+def record_once(net, run):
+    """One recording of `run(make)` and what it returned. Raises Dynamic when values were looked at."""
     recorder = _core.Recorder()
     with layer_labels(net), recorder:
         result = run(recorder.input)
@@ -104,13 +138,15 @@ def _record_once(net, run):
 class Plans:
     """Plans of one program for the batch sizes of one call of fit, evaluate or predict.
 
-    run(index, make) -> (input tensors, output tensors). `core`: the optimiser's C object when training.
+    run(index, make) -> (input tensors, output tensors). `core`: the optimiser's C object when training. examine(inputs,
+    outputs) looks at each recording before it is compiled.
     """
 
-    def __init__(self, net, run, user_code, training=False, core=None, keep_gradients=False):
+    def __init__(self, net, run, user_code, training=False, core=None, keep_gradients=False, examine=None):
         self.net, self.run, self.user_code = net, run, user_code
         self.training, self.core, self.keep_gradients = training, core, keep_gradients
-        self._used = {}
+        self.examine = examine
+        self._used, self._first = {}, None
 
     def get(self, index):
         """The plan for as many rows as the slice has. Raises Dynamic when there can be none."""
@@ -123,9 +159,29 @@ class Plans:
     def _build(self, index):
         recorder, (inputs, outputs) = record(self.net, lambda make: self.run(index, make), self.user_code)
         try:
+            if self.examine is not None:
+                self.examine(inputs, outputs)
             return _core.Plan(recorder, inputs, outputs, self.training, self.core, self.keep_gradients)
         except RuntimeError as error:  # hooks, or values written in place: only teaching mode does them justice
             raise Dynamic(str(error)) from None
         finally:
             del inputs, outputs
-            recorder.close()
+            if self.user_code and self._first is None:
+                self._first = index, recorder  # to be compared with
+            else:
+                recorder.close()
+
+    def is_current(self):
+        """Whether the user's code still does what was recorded: a value from outside the network, which a loss or a
+        forward reads, may have been changed by a callback."""
+        if self._first is None:
+            return True
+        index, recorder = self._first
+        try:
+            with modes(self.net, self.training):
+                again, _ = record_once(self.net, lambda make: self.run(index, make))
+        except Dynamic:
+            return False
+        same = recorder.same(again)
+        again.close()
+        return same

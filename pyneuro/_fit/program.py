@@ -10,7 +10,7 @@ import operator
 import numpy as np
 
 from pyneuro import _core
-from pyneuro._fit import answers, arrays, columns
+from pyneuro._fit import answers, arrays, columns, scrutiny
 from pyneuro.nn import _check, losses
 
 Tensor = _core.Tensor
@@ -152,6 +152,7 @@ class Program:
         self.real = real_dtype(net)
         self.names = self.columns = None  # of what is shown, and how many scalars a run gives
         self.show = None  # (means of the scalars, rows) -> values shown
+        self.trained = None  # parameters that are known, when those that nobody trains are to be looked for
         self.counted = False  # rows with ignore_index may be there
         self._labels = _note_labels(y, items)
         self._inputs_ready = self._targets_ready = False  # their dtypes are known
@@ -210,6 +211,12 @@ class Program:
             weight = make(self.weight.rows(index))
         scalars = self._scalars(inputs[0].shape[0], output, outputs, keys, targets, weight)
         return [*inputs, *targets, *([] if weight is None else [weight])], scalars
+
+    def examine(self, inputs, scalars):
+        """What a run has shown: mistakes in the data, and parameters that nobody trains."""
+        own = all(item.is_own for item in self.items)  # of these targets are checked by `prepare_targets`
+        parts = [*self.x.parts, *(self.y.parts if self.y and not own else ())]
+        scrutiny.examine(parts, inputs[: len(parts)], scalars, self.trained)
 
     def _scalars(self, rows, output, outputs, keys, targets, weight):
         pairs = self._pairs(output, outputs, keys, targets)

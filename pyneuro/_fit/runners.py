@@ -42,7 +42,10 @@ class PlanRunner:
 
     def __init__(self, program, rows, batch, optimizer, rules, user_code, seed, shuffle, drop_last, input_max):
         core = optimizer._sync() if optimizer else None
-        plans = Plans(program.net, program.run, user_code, optimizer is not None, core, rules.want_gradients)
+        wants = rules.want_gradients
+        self._plans = plans = Plans(
+            program.net, program.run, user_code, optimizer is not None, core, wants, program.examine
+        )
         left = rows % batch
         whole = plans.get(slice(0, batch)) if rows >= batch else None
         tail = plans.get(slice(0, left)) if left and not (drop_last and whole) else None
@@ -81,6 +84,10 @@ class PlanRunner:
     def means(self):
         """See the module."""
         return shown(self)
+
+    def is_current(self):
+        """Whether the plans are still what the network and the losses do. Asked when a callback has run."""
+        return self._plans.is_current()
 
 
 def shown(runner):
@@ -244,6 +251,12 @@ def first_not_finite(loss):
     return None
 
 
+def examine(program, index, training):
+    """One run before the first step: finds the names, and mistakes."""
+    with modes(program.net, training):
+        program.examine(*program.run(index, Tensor))
+
+
 class EagerRunner(Stepper):
     """Epochs over arrays, step by step."""
 
@@ -255,12 +268,7 @@ class EagerRunner(Stepper):
         self.last = rows // batch * batch if drop_last and rows >= batch else rows
         self.steps_an_epoch = -(-self.last // batch)
         self._order = None, None
-        with modes(program.net, optimizer is not None):
-            old = _core.set_grad_enabled(False)
-            try:  # finds the names, and mistakes before the first step
-                program.run(slice(0, min(batch, rows)), Tensor)
-            finally:
-                _core.set_grad_enabled(old)
+        examine(program, slice(0, min(batch, rows)), optimizer is not None)
         self.names, self.columns, self._show = program.names, program.columns, program.show
 
     def _batch(self):
@@ -301,6 +309,7 @@ class StreamRunner(Stepper):
         self.mode = "eager" if eager else "plan"
         self.names, self.steps_an_epoch = None, None
         self._iterator, self._plans, self._ahead = None, {}, None
+        self._user_code = False
 
     def _next(self):
         """The next batch, or None at the end of the epoch."""
@@ -320,12 +329,18 @@ class StreamRunner(Stepper):
         """The network has changed: the plans are made again."""
         self._plans.clear()
 
+    def is_current(self):
+        """Whether no code of the user's is in the plans; otherwise they are made again."""
+        return not self._user_code
+
     def _take(self, batch):
         self.program, rows = self.make(batch)
         whole, position = slice(0, rows), self.position
         try:
             if self.mode == "eager":
                 self.program.decide(whole)
+                if self.program.trained is not None:
+                    examine(self.program, whole, True)
             end = self.take(whole, rows) if self.mode == "eager" else self._take_plan(whole, rows)
         except Dynamic as reason:
             self.on_dynamic(reason)
@@ -344,7 +359,9 @@ class StreamRunner(Stepper):
             program.decide_as(first)
         else:
             program.decide(whole)
-            plans = Plans(program.net, program.run, self.user_code_of(program), True, core, self.rules.want_gradients)
+            wants, code = self.rules.want_gradients, self.user_code_of(program)
+            self._user_code = code
+            plans = Plans(program.net, program.run, code, True, core, wants, program.examine)
             plan = plans.get(whole)
             self._plans[key] = plan, program
         rules = self.rules

@@ -3,6 +3,8 @@
 A loss is a module: `loss = nn.MSELoss(); loss(prediction, target)`. `reduction` is "mean" (default), "sum" or "none".
 """
 
+from collections.abc import Hashable
+
 from pyneuro.nn import _check, functional
 from pyneuro.nn.module import Module
 
@@ -244,6 +246,15 @@ BY_NAME = {
     "hinge": HingeLoss, "kl_div": KLDivLoss, "zero_one": ZeroOneLoss,
 }  # fmt: skip
 
+# The functions of nn.functional mean the same: so labels are checked, and samples can have weights.
+_BY_FUNCTION = {
+    functional.mse_loss: MSELoss, functional.l1_loss: L1Loss, functional.huber_loss: HuberLoss,
+    functional.smooth_l1_loss: SmoothL1Loss, functional.binary_cross_entropy: BCELoss,
+    functional.binary_cross_entropy_with_logits: BCEWithLogitsLoss, functional.cross_entropy: CrossEntropyLoss,
+    functional.nll_loss: NLLLoss, functional.hinge_loss: HingeLoss, functional.kl_div: KLDivLoss,
+    functional.zero_one_loss: ZeroOneLoss,
+}  # fmt: skip
+
 # Keras's names: those that mean the same, and those that do not.
 _KERAS = {"mean_squared_error": "mse", "mean_absolute_error": "mae"}
 _KERAS_OTHER = {
@@ -255,7 +266,8 @@ _KERAS_OTHER = {
 
 
 def get(loss):
-    """The loss for `loss`: a short name, a Loss class, or any callable(input, target), which is returned as it is.
+    """The loss for `loss`: a short name, a Loss class, a function of nn.functional, or any other callable(input,
+    target), which is returned as it is.
 
     Raises ValueError with the nearest name for an unknown name, TypeError for anything else.
 
@@ -269,6 +281,8 @@ def get(loss):
         return BY_NAME[_check.choice("loss", "its name", name, tuple(BY_NAME))]()
     if isinstance(loss, type) and issubclass(loss, Module):
         return loss()
+    if isinstance(loss, Hashable) and loss in _BY_FUNCTION:
+        return _BY_FUNCTION[loss]()
     if callable(loss):
         return loss
     raise TypeError(f"loss must be a name, a loss or a callable, got {loss!r:.80}")

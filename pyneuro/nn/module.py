@@ -66,7 +66,7 @@ class Module(Trainable):
     (1, 1)
 
     Parameters, buffers and modules are plain attributes too: reading `self.weight` costs what any attribute costs.
-    A forward hook that looks at values runs Python in each step, so such a network trains step by step.
+    A forward hook is called in each step, so a network with one trains and predicts step by step, in Python.
     """
 
     _hooked = False
