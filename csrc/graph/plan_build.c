@@ -12,7 +12,7 @@
 static pn_status measure_node(plan_builder *b, plan_node *n) {
     pn_plan *p = b->plan;
     pn_shape *shapes = pn_pool_take(&b->pool, (size_t)n->n_in, sizeof *shapes);
-    if (!shapes) return plan_out_of_memory(b);
+    if (!shapes) return pn_plan_out_of_memory(b);
     if (n->source) return PN_OK; /* user code keeps its own memory */
     for (int i = 0; i < n->n_in; i++) shapes[i] = b->values[n->in[i]].shape;
     pn_infer q = {.n_in = n->n_in, .in = shapes, .attrs = n->attrs, .n_out = n->op->n_out, .kernels = p->kernels, .error = b->error};
@@ -29,7 +29,7 @@ static pn_status measure_node(plan_builder *b, plan_node *n) {
     return PN_OK;
 }
 
-pn_status plan_measure(plan_builder *b) {
+pn_status pn_plan_measure(plan_builder *b) {
     for (int i = 0; i < b->n_nodes; i++) {
         if (!b->nodes[i].live || b->nodes[i].alias) continue;
         pn_status status = measure_node(b, &b->nodes[i]);
@@ -63,7 +63,7 @@ static pn_status hold_references(plan_builder *b) {
     p->held = pn_pool_take(&p->pool, (size_t)b->n_values, sizeof *p->held);
     p->held_data = pn_pool_take(&p->pool, (size_t)b->n_values, sizeof *p->held_data);
     p->held_nodes = pn_pool_take(&p->pool, (size_t)b->n_nodes, sizeof *p->held_nodes);
-    if (p->pool.failed) return plan_out_of_memory(b);
+    if (p->pool.failed) return pn_plan_out_of_memory(b);
     for (int v = 0; v < b->n_values; v++) {
         pn_tensor *t = b->values[v].kind == PLAN_LEAF ? b->values[v].tensor : NULL;
         if (!t) continue;
@@ -85,25 +85,25 @@ static pn_status make_slots(plan_builder *b) {
     p->maxima_stride = (1 + 2 * p->n_deferred + 7) / 8 * 8; /* whole cache lines */
     p->maxima = pn_pool_take(&p->pool, (size_t)p->maxima_stride * PN_MAX_THREADS + 8, sizeof(double));
     p->partial = pn_pool_take(&p->pool, (size_t)(p->gradient_n / PN_PLAN_BLOCK) + 1, sizeof(double));
-    if (p->pool.failed) return plan_out_of_memory(b);
+    if (p->pool.failed) return pn_plan_out_of_memory(b);
     p->maxima = (double *)(((uintptr_t)p->maxima + 63) / 64 * 64);
     return PN_OK;
 }
 
 static pn_status build(plan_builder *b) {
     pn_plan *p = b->plan;
-    pn_status status = plan_trace(b);
+    pn_status status = pn_plan_trace(b);
     if (status) return status;
-    if ((status = plan_assign_layouts(b))) return status;
-    plan_fuse_activations(b);
+    if ((status = pn_plan_assign_layouts(b))) return status;
+    pn_plan_fuse_activations(b);
     if (b->spec->training) {
-        plan_mark_gradients(b);
+        pn_plan_mark_gradients(b);
         if ((status = check_loss(b))) return status;
-        plan_defer_weights(b);
+        pn_plan_defer_weights(b);
     }
-    if ((status = plan_measure(b))) return status;
-    if ((status = plan_emit(b))) return status;
-    if ((status = plan_place(b))) return status;
+    if ((status = pn_plan_measure(b))) return status;
+    if ((status = pn_plan_emit(b))) return status;
+    if ((status = pn_plan_place(b))) return status;
     if ((status = hold_references(b))) return status;
     if ((status = make_slots(b))) return status;
     p->heavy = p->flops >= PN_PLAN_HEAVY;
@@ -116,7 +116,7 @@ pn_status pn_plan_build(const pn_recording *r, const pn_plan_spec *spec, pn_plan
     plan_builder b = {.recording = r, .spec = spec, .error = e};
     *plan = NULL;
     b.plan = pn_alloc_zero(sizeof *b.plan);
-    if (!b.plan) return plan_out_of_memory(&b);
+    if (!b.plan) return pn_plan_out_of_memory(&b);
     b.plan->kernels = pn_kernels_get();
     b.plan->training = spec->training;
     b.plan->n_inputs = spec->n_inputs;
@@ -124,7 +124,7 @@ pn_status pn_plan_build(const pn_recording *r, const pn_plan_spec *spec, pn_plan
     b.plan->n_segments = spec->n_segments;
     b.plan->dtype = plan_dtype(&b);
     pn_status status = build(&b);
-    if (!status && (b.pool.failed || b.plan->pool.failed)) status = plan_out_of_memory(&b);
+    if (!status && (b.pool.failed || b.plan->pool.failed)) status = pn_plan_out_of_memory(&b);
     pn_pool_free(&b.pool);
     if (status)
         pn_plan_free(b.plan);

@@ -9,7 +9,7 @@
 
 static int new_buffer(plan_builder *b, size_t bytes) {
     plan_buffer *buffers = pn_pool_grow(&b->pool, b->buffers, b->n_buffers, &b->c_buffers, sizeof *buffers);
-    if (!buffers) return 0; /* the pool remembers the failure; plan_emit asks it at the end */
+    if (!buffers) return 0; /* the pool remembers the failure; pn_plan_emit asks it at the end */
     b->buffers = buffers;
     buffers[b->n_buffers] = (plan_buffer){.bytes = bytes ? bytes : 1, .first = INT_MAX, .last = -1, .shares = -1};
     return b->n_buffers++;
@@ -138,7 +138,7 @@ static bool reads_only_once(const plan_builder *b, const plan_node *n) {
 
 static void emit_check(plan_builder *b, const plan_node *n, const pn_view *in, const pn_view *out) {
     plan_code *check = append(b, n, PLAN_CHECK);
-    check->fn = plan_run_check;
+    check->fn = pn_plan_run_check;
     check->call.in = in;
     check->call.out = out;
     check->call.context = make_context(b, n);
@@ -152,7 +152,7 @@ static void emit_forward(plan_builder *b, plan_node *n) {
     code->call.in = in;
     code->call.out = out;
     if (n->source) {
-        code->fn = plan_run_user_forward;
+        code->fn = pn_plan_run_user_forward;
         code->call.context = make_context(b, n);
     }
     for (int i = 0; i < n->n_in; i++) bind(b, in ? in + i : NULL, data_of(b, n->in[i]), false);
@@ -187,7 +187,7 @@ static void bind_values(plan_builder *b, const plan_node *n, plan_code *code) {
 static void emit_add(plan_builder *b, const plan_node *n, int value, int part) {
     plan_code *code = append(b, n, PLAN_ADD);
     pn_view *in = make_views(b, n, &value, 1), *out = make_views(b, n, &value, 1);
-    code->fn = n->real ? plan_run_add_d : plan_run_add_f;
+    code->fn = n->real ? pn_plan_run_add_d : pn_plan_run_add_f;
     code->call.in = in;
     code->call.out = out;
     code->call.n_in = code->call.n_out = 1;
@@ -258,7 +258,7 @@ static void note_deferred(plan_builder *b, const plan_node *n, const plan_code *
 }
 
 static void emit_user_context(plan_builder *b, const plan_node *n, plan_code *code) {
-    code->fn = plan_run_user_backward;
+    code->fn = pn_plan_run_user_backward;
     code->call.context = make_context(b, n);
 }
 
@@ -279,7 +279,7 @@ static void emit_backward(plan_builder *b, plan_node *n) {
     give_memory(b, n, false);
     if (b->pool.failed || b->plan->pool.failed) return;
     if (n->deferred) note_deferred(b, n, code);
-    if (!has_work(b, n)) code->fn = plan_run_nothing;
+    if (!has_work(b, n)) code->fn = pn_plan_run_nothing;
     share_gradient(b, n, code);
     for (int i = 0; i < n->n_in; i++)
         if (extra[i] >= 0) emit_add(b, n, n->in[i], extra[i]);
@@ -342,8 +342,8 @@ static bool take_arrays(plan_builder *b) {
     return !p->pool.failed;
 }
 
-pn_status plan_emit(plan_builder *b) {
-    if (!take_arrays(b)) return plan_out_of_memory(b);
+pn_status pn_plan_emit(plan_builder *b) {
+    if (!take_arrays(b)) return pn_plan_out_of_memory(b);
     emit_inputs(b);
     for (int i = 0; i < b->n_nodes; i++)
         if (b->nodes[i].live && !b->nodes[i].alias) emit_forward(b, &b->nodes[i]);
@@ -354,5 +354,5 @@ pn_status plan_emit(plan_builder *b) {
         if (n->reached && !n->alias) emit_backward(b, n);
     }
     emit_pieces(b);
-    return b->pool.failed || b->plan->pool.failed ? plan_out_of_memory(b) : PN_OK;
+    return b->pool.failed || b->plan->pool.failed ? pn_plan_out_of_memory(b) : PN_OK;
 }

@@ -76,7 +76,7 @@ static bool judge(pn_plan *p, pn_member *m, const double *seen) {
     return finite;
 }
 
-bool plan_check_finite(pn_plan *p, pn_member *m) {
+bool pn_plan_check_finite(pn_plan *p, pn_member *m) {
     double *mine = p->maxima + (size_t)m->index * (size_t)p->maxima_stride;
     look(p, m, mine);
     if (m->count == 1) return judge(p, m, mine);
@@ -162,7 +162,7 @@ static bool blame_parameter(pn_plan *p, int i) {
     return false;
 }
 
-void plan_walk_checked(pn_plan *p, pn_member *m) {
+void pn_plan_walk_checked(pn_plan *p, pn_member *m) {
     for (int i = 0; i < p->n_code && !p->failed; i++) {
         if (blame_parameter(p, i)) return;
         const bool innocent = !operands_finite(p, i);

@@ -50,7 +50,7 @@ static void fuse(plan_builder *b, plan_node *linear, plan_node *next, int activa
     next->live = false;
 }
 
-void plan_fuse_activations(plan_builder *b) {
+void pn_plan_fuse_activations(plan_builder *b) {
     const pn_op *linear = pn_op_find("linear");
     const int *last_reader = count_uses(b);
     if (!linear || !last_reader || !b->spec->fuse) return;
@@ -66,7 +66,7 @@ void plan_fuse_activations(plan_builder *b) {
 }
 
 /* A large weight that gets one gradient contribution, from one linear layer, and whose gradient nobody wants to see. */
-void plan_defer_weights(plan_builder *b) {
+void pn_plan_defer_weights(plan_builder *b) {
     const pn_op *linear = pn_op_find("linear");
     if (!linear || !b->spec->fuse || b->spec->keep_gradients) return;
     int room = PN_PLAN_MAX_DEFERRED;

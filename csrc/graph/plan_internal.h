@@ -174,30 +174,30 @@ typedef struct plan_builder {
     int map_size;
 } plan_builder;
 
-pn_status plan_out_of_memory(plan_builder *b);
-int plan_add_value(plan_builder *b, const pn_shape *shape, plan_kind kind); /* -1 on failure */
-plan_node *plan_add_node(plan_builder *b, int n_in);                        /* NULL on failure */
+pn_status pn_plan_out_of_memory(plan_builder *b);
+int pn_plan_add_value(plan_builder *b, const pn_shape *shape, plan_kind kind); /* -1 on failure */
+plan_node *pn_plan_add_node(plan_builder *b, int n_in);                        /* NULL on failure */
 static inline int plan_root(const plan_builder *b, int value) { return b->values[value].root; }
 
-pn_status plan_trace(plan_builder *b);       /* recording -> values and nodes, those that outputs need marked live */
-void plan_fuse_activations(plan_builder *b); /* linear + activation */
-pn_status plan_assign_layouts(plan_builder *b);
-pn_status plan_measure(plan_builder *b);   /* asks every live node's infer for bytes and FLOPs; counts uses */
-void plan_mark_gradients(plan_builder *b); /* wants, reached, contributions */
-void plan_defer_weights(plan_builder *b);
-pn_status plan_emit(plan_builder *b);  /* values and nodes -> instructions */
-pn_status plan_place(plan_builder *b); /* addresses and barriers */
+pn_status pn_plan_trace(plan_builder *b);       /* recording -> values and nodes, those that outputs need marked live */
+void pn_plan_fuse_activations(plan_builder *b); /* linear + activation */
+pn_status pn_plan_assign_layouts(plan_builder *b);
+pn_status pn_plan_measure(plan_builder *b);   /* asks every live node's infer for bytes and FLOPs; counts uses */
+void pn_plan_mark_gradients(plan_builder *b); /* wants, reached, contributions */
+void pn_plan_defer_weights(plan_builder *b);
+pn_status pn_plan_emit(plan_builder *b);  /* values and nodes -> instructions */
+pn_status pn_plan_place(plan_builder *b); /* addresses and barriers */
 
-bool plan_check_finite(pn_plan *p, pn_member *m); /* SPMD: loss and gradients of the step just done; decides too whether it runs unfused */
-void plan_walk_checked(pn_plan *p, pn_member *m); /* the replay by one member */
+bool pn_plan_check_finite(pn_plan *p, pn_member *m); /* SPMD: loss and gradients of the step just done; decides too whether it runs unfused */
+void pn_plan_walk_checked(pn_plan *p, pn_member *m); /* the replay by one member */
 
 /* Functions of instructions that no op has. */
-void plan_run_nothing(const pn_call *c, pn_member *m);
-void plan_run_check(const pn_call *c, pn_member *m);
-void plan_run_user_forward(const pn_call *c, pn_member *m);
-void plan_run_user_backward(const pn_call *c, pn_member *m);
-void plan_run_add_f(const pn_call *c, pn_member *m);
-void plan_run_add_d(const pn_call *c, pn_member *m);
+void pn_plan_run_nothing(const pn_call *c, pn_member *m);
+void pn_plan_run_check(const pn_call *c, pn_member *m);
+void pn_plan_run_user_forward(const pn_call *c, pn_member *m);
+void pn_plan_run_user_backward(const pn_call *c, pn_member *m);
+void pn_plan_run_add_f(const pn_call *c, pn_member *m);
+void pn_plan_run_add_d(const pn_call *c, pn_member *m);
 
 /* Context of an instruction that can fail. */
 typedef struct plan_context {

@@ -22,8 +22,8 @@ static int in_layout(layout_pass *p, int v, pn_layout layout, const plan_node *r
     if (from == layout) return v;
     if (p->other[v][layout]) return p->other[v][layout];
     const pn_shape shape = b->values[v].shape;
-    plan_node *n = plan_add_node(b, 1);
-    const int copy = plan_add_value(b, &shape, PLAN_RESULT);
+    plan_node *n = pn_plan_add_node(b, 1);
+    const int copy = pn_plan_add_value(b, &shape, PLAN_RESULT);
     if (!n || copy < 0) return -1;
     n->op = &pn_op_reorder;
     n->attrs[0].i = from;
@@ -60,14 +60,14 @@ static pn_status assign_node(layout_pass *p, const plan_node *from) {
     const bool asks = wanted != PN_PLAIN && from->n_in && is_blockable(&b->values[from->in[0]]) && is_blockable(&b->values[from->out[0]]);
     const pn_layout layout = asks ? wanted : from->n_in ? common_layout(b, from) : PN_PLAIN;
     int *in = pn_pool_take(&b->pool, (size_t)from->n_in, sizeof *in);
-    if (!in) return plan_out_of_memory(b);
+    if (!in) return pn_plan_out_of_memory(b);
     for (int i = 0; i < from->n_in; i++) {
         const bool blocked = i == 0 || !asks;
         in[i] = from->live ? in_layout(p, from->in[i], blocked ? layout : PN_PLAIN, from) : from->in[i];
-        if (in[i] < 0) return plan_out_of_memory(b);
+        if (in[i] < 0) return pn_plan_out_of_memory(b);
     }
-    plan_node *n = plan_add_node(b, from->n_in);
-    if (!n) return plan_out_of_memory(b);
+    plan_node *n = pn_plan_add_node(b, from->n_in);
+    if (!n) return pn_plan_out_of_memory(b);
     *n = *from;
     n->in = in;
     for (int k = 0; k < n->n_out; k++) {
@@ -83,20 +83,20 @@ static pn_status plain_outputs(layout_pass *p) {
     plan_builder *b = p->b;
     for (int i = 0; i < b->spec->n_outputs; i++) {
         const int plain = in_layout(p, b->output_values[i], PN_PLAIN, NULL);
-        if (plain < 0) return plan_out_of_memory(b);
+        if (plain < 0) return pn_plan_out_of_memory(b);
         b->output_values[i] = plain;
         b->values[plain].kept = b->values[plan_root(b, plain)].kept = true;
     }
     return PN_OK;
 }
 
-pn_status plan_assign_layouts(plan_builder *b) {
+pn_status pn_plan_assign_layouts(plan_builder *b) {
     layout_pass p = {.b = b, .nodes = b->nodes, .n = b->n_nodes};
     bool any = false;
     for (int i = 0; i < b->n_nodes; i++) any |= b->nodes[i].live && pn_layout_wanted(b->nodes[i].op) != PN_PLAIN;
     if (!any) return PN_OK;
     p.other = pn_pool_take(&b->pool, (size_t)b->n_values, sizeof *p.other);
-    if (!p.other) return plan_out_of_memory(b);
+    if (!p.other) return pn_plan_out_of_memory(b);
     b->nodes = NULL; /* the list is written anew, reorders between the nodes */
     b->n_nodes = b->c_nodes = 0;
     for (int i = 0; i < p.n; i++) {

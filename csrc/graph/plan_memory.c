@@ -224,17 +224,17 @@ static bool sort_accesses(plan_builder *b) {
     return true;
 }
 
-pn_status plan_place(plan_builder *b) {
+pn_status pn_plan_place(plan_builder *b) {
     pn_plan *p = b->plan;
     arena a = {.b = b};
-    if (!sort_accesses(b)) return plan_out_of_memory(b);
+    if (!sort_accesses(b)) return pn_plan_out_of_memory(b);
     find_lifetimes(b);
     share_memory(b);
     place_fixed(&a, true);
     const size_t gradients = a.end;
     place_fixed(&a, false);
     place_temporary(&a);
-    if (b->pool.failed) return plan_out_of_memory(b);
+    if (b->pool.failed) return pn_plan_out_of_memory(b);
     p->arena_bytes = a.end;
     p->arena = pn_alloc(a.end);
     if (!p->arena) return pn_fail(b->error, PN_E_MEMORY, "not enough memory for the buffers of a plan (%zu bytes)", a.end);

@@ -16,9 +16,9 @@ static void fail(pn_plan *p, pn_status status, const char *layer, const char *na
 }
 
 /* A backward that is left to the fused update alone. */
-void plan_run_nothing(const pn_call *c, pn_member *m) { (void)c, (void)m; }
+void pn_plan_run_nothing(const pn_call *c, pn_member *m) { (void)c, (void)m; }
 
-void plan_run_check(const pn_call *c, pn_member *m) {
+void pn_plan_run_check(const pn_call *c, pn_member *m) {
     const plan_context *context = c->context;
     pn_error error = {PN_OK, ""};
     if (m->index || !c->op->check(c, &error)) return;
@@ -36,15 +36,15 @@ static void run_user(const pn_call *c, pn_member *m, bool backward) {
     context->plan->run->error = error;
     fail(context->plan, error.status ? error.status : PN_E_PYTHON, context->layer, context->user->name);
 }
-void plan_run_user_forward(const pn_call *c, pn_member *m) { run_user(c, m, false); }
-void plan_run_user_backward(const pn_call *c, pn_member *m) { run_user(c, m, true); }
+void pn_plan_run_user_forward(const pn_call *c, pn_member *m) { run_user(c, m, false); }
+void pn_plan_run_user_backward(const pn_call *c, pn_member *m) { run_user(c, m, true); }
 
-void plan_run_add_f(const pn_call *c, pn_member *m) {
+void pn_plan_run_add_f(const pn_call *c, pn_member *m) {
     const float *x = c->in[0].data;
     float *y = c->out[0].data;
     for (pn_span s = pn_span_open(m, pn_shape_size(&c->out[0].shape)); pn_span_next(&s, m);) c->kernels->f.accumulate(y + s.lo, x + s.lo, s.hi - s.lo);
 }
-void plan_run_add_d(const pn_call *c, pn_member *m) {
+void pn_plan_run_add_d(const pn_call *c, pn_member *m) {
     const double *x = c->in[0].data;
     double *y = c->out[0].data;
     for (pn_span s = pn_span_open(m, pn_shape_size(&c->out[0].shape)); pn_span_next(&s, m);) c->kernels->d.accumulate(y + s.lo, x + s.lo, s.hi - s.lo);
@@ -95,18 +95,18 @@ static bool step_together(pn_plan *p, pn_plan_run *run, pn_member *m) {
     }
     pn_member_barrier(m);
     if (!walk_together(p, m)) return false;
-    return !p->training || plan_check_finite(p, m);
+    return !p->training || pn_plan_check_finite(p, m);
 }
 
 static bool step_alone(pn_plan *p, pn_plan_run *run, pn_member *m) {
     p->run = run;
     p->failed = p->unfused = false;
     if (run->checked) {
-        plan_walk_checked(p, m);
+        pn_plan_walk_checked(p, m);
         return run->status == PN_OK;
     }
     if (!walk_alone(p, m)) return false;
-    return !p->training || plan_check_finite(p, m);
+    return !p->training || pn_plan_check_finite(p, m);
 }
 
 bool pn_plan_step(pn_plan *p, pn_plan_run *run, pn_member *m) {

@@ -3,9 +3,9 @@
 
 #include "graph/plan_internal.h"
 
-pn_status plan_out_of_memory(plan_builder *b) { return pn_fail(b->error, PN_E_MEMORY, "out of memory while building a plan"); }
+pn_status pn_plan_out_of_memory(plan_builder *b) { return pn_fail(b->error, PN_E_MEMORY, "out of memory while building a plan"); }
 
-int plan_add_value(plan_builder *b, const pn_shape *shape, plan_kind kind) {
+int pn_plan_add_value(plan_builder *b, const pn_shape *shape, plan_kind kind) {
     plan_value *values = pn_pool_grow(&b->pool, b->values, b->n_values, &b->c_values, sizeof *values);
     if (!values) return -1;
     b->values = values;
@@ -14,7 +14,7 @@ int plan_add_value(plan_builder *b, const pn_shape *shape, plan_kind kind) {
     return v;
 }
 
-plan_node *plan_add_node(plan_builder *b, int n_in) {
+plan_node *pn_plan_add_node(plan_builder *b, int n_in) {
     plan_node *nodes = pn_pool_grow(&b->pool, b->nodes, b->n_nodes, &b->c_nodes, sizeof *nodes);
     pn_value *attrs = pn_pool_take(&b->plan->pool, PN_MAX_ATTR, sizeof *attrs);
     int *in = pn_pool_take(&b->pool, (size_t)n_in, sizeof *in);
@@ -55,7 +55,7 @@ static bool map_create(plan_builder *b) {
 }
 
 static int add_leaf(plan_builder *b, pn_tensor *t, int segment) {
-    const int v = plan_add_value(b, &t->shape, PLAN_LEAF);
+    const int v = pn_plan_add_value(b, &t->shape, PLAN_LEAF);
     if (v < 0) return -1;
     b->values[v].tensor = t;
     b->values[v].segment = segment;
@@ -67,8 +67,8 @@ static int add_leaf(plan_builder *b, pn_tensor *t, int segment) {
 static const pn_op detach_op = {.name = "detach", .formula = "y = x", .inputs = "x:n", .n_out = 1, .flags = PN_VIEW | PN_NO_GRAD, .file = "graph/plan_trace.c"};
 
 static int add_detached(plan_builder *b, pn_tensor *t, int owner) {
-    plan_node *n = plan_add_node(b, 1);
-    const int v = plan_add_value(b, &t->shape, PLAN_RESULT);
+    plan_node *n = pn_plan_add_node(b, 1);
+    const int v = pn_plan_add_value(b, &t->shape, PLAN_RESULT);
     if (!n || v < 0) return -1;
     n->op = &detach_op;
     n->in[0] = owner;
@@ -103,7 +103,7 @@ static int value_of(plan_builder *b, pn_tensor *t) {
 static pn_status trace_inputs(plan_builder *b, const pn_node *from, int *in) {
     for (int i = 0; i < from->n_in; i++) {
         const int v = value_of(b, from->in[i]);
-        if (v < 0) return b->pool.failed ? plan_out_of_memory(b) : b->error->status;
+        if (v < 0) return b->pool.failed ? pn_plan_out_of_memory(b) : b->error->status;
         in[i] = v;
         if (b->values[plan_root(b, v)].kind == PLAN_RESULT && from->in[i]->storage->version != from->in_version[i])
             return pn_fail(b->error, PN_E_RUNTIME, "%s reads a tensor that was written in place afterwards", from->op->name);
@@ -120,11 +120,11 @@ static int real_index(const pn_node *from) {
 static pn_status trace_node(plan_builder *b, int64_t index) {
     const pn_node *from = b->recording->nodes[index];
     int *in = pn_pool_take(&b->pool, (size_t)from->n_in, sizeof *in);
-    if (!in) return plan_out_of_memory(b);
+    if (!in) return pn_plan_out_of_memory(b);
     pn_status status = trace_inputs(b, from, in); /* before the node itself: an alias found on the way is a node of its own */
     if (status) return status;
-    plan_node *n = plan_add_node(b, 0);
-    if (!n) return plan_out_of_memory(b);
+    plan_node *n = pn_plan_add_node(b, 0);
+    if (!n) return pn_plan_out_of_memory(b);
     const int id = b->n_nodes - 1;
     n->in = in;
     n->n_in = from->n_in;
@@ -139,8 +139,8 @@ static pn_status trace_node(plan_builder *b, int64_t index) {
     n->differentiable = from->requires_grad && from->op->bwd[n->real] && !(from->op->flags & PN_NO_GRAD);
     n->alias = (from->op->flags & PN_VIEW) || ((from->op->flags & PN_TRAIN_ONLY) && !from->training);
     for (int k = 0; k < from->n_out; k++) {
-        const int v = plan_add_value(b, &from->out_shape[k], PLAN_RESULT);
-        if (v < 0) return plan_out_of_memory(b);
+        const int v = pn_plan_add_value(b, &from->out_shape[k], PLAN_RESULT);
+        if (v < 0) return pn_plan_out_of_memory(b);
         if (n->alias) b->values[v].root = plan_root(b, n->in[0]);
         b->values[v].producer = id;
         n->out[k] = v;
@@ -156,10 +156,10 @@ static void need(plan_builder *b, int v) { b->values[v].needed = b->values[plan_
 
 static pn_status trace_outputs(plan_builder *b) {
     b->output_values = pn_pool_take(&b->pool, (size_t)b->spec->n_outputs, sizeof(int));
-    if (!b->output_values) return plan_out_of_memory(b);
+    if (!b->output_values) return pn_plan_out_of_memory(b);
     for (int i = 0; i < b->spec->n_outputs; i++) {
         const int v = value_of(b, b->spec->outputs[i]);
-        if (v < 0) return b->pool.failed ? plan_out_of_memory(b) : b->error->status;
+        if (v < 0) return b->pool.failed ? pn_plan_out_of_memory(b) : b->error->status;
         b->output_values[i] = v;
         b->values[v].kept = b->values[plan_root(b, v)].kept = true;
         need(b, v);
@@ -172,17 +172,17 @@ static pn_status trace_outputs(plan_builder *b) {
     return PN_OK;
 }
 
-pn_status plan_trace(plan_builder *b) {
-    if (!map_create(b)) return plan_out_of_memory(b);
+pn_status pn_plan_trace(plan_builder *b) {
+    if (!map_create(b)) return pn_plan_out_of_memory(b);
     b->input_values = pn_pool_take(&b->pool, (size_t)b->spec->n_inputs, sizeof(int));
     for (int i = 0; i < b->spec->n_inputs; i++) {
-        const int v = plan_add_value(b, &b->spec->inputs[i]->shape, PLAN_INPUT);
-        if (v < 0) return plan_out_of_memory(b);
+        const int v = pn_plan_add_value(b, &b->spec->inputs[i]->shape, PLAN_INPUT);
+        if (v < 0) return pn_plan_out_of_memory(b);
         map_tensor(b, b->spec->inputs[i], v);
         b->input_values[i] = v;
     }
     for (int i = 0; i < b->spec->n_segments; i++)
-        if (add_leaf(b, b->spec->segments[i].param, i) < 0) return plan_out_of_memory(b);
+        if (add_leaf(b, b->spec->segments[i].param, i) < 0) return pn_plan_out_of_memory(b);
     for (int64_t i = 0; i < b->recording->n; i++) {
         pn_status status = trace_node(b, i);
         if (status) return status;
@@ -193,7 +193,7 @@ pn_status plan_trace(plan_builder *b) {
 /* ---- gradients ---- */
 
 /* Forward: where a gradient can flow. Backward from the loss: where it does, and how many instructions will write each. */
-void plan_mark_gradients(plan_builder *b) {
+void pn_plan_mark_gradients(plan_builder *b) {
     for (int v = 0; v < b->n_values; v++) b->values[v].wants = b->values[v].segment >= 0 && b->values[v].tensor->requires_grad;
     for (int i = 0; i < b->n_nodes; i++) {
         plan_node *n = &b->nodes[i];

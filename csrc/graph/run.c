@@ -1,3 +1,5 @@
+/* One op function in teaching mode. Short ones run here and now, with scratch on the stack; long ones get the team of threads, and other Python threads the
+ * GIL meanwhile. The error's name is put in front here too, so that every path says layer and op the same way. */
 #include "graph/run.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* The bookkeeping of one backward sweep: nodes in the order they are visited, and a slot for each tensor that may get a gradient. Small graphs stay in
+ * the arrays of the sweep itself; leaves, which no node numbers, are found by address in a hash table. */
 #include "graph/sweep.h"
 
 #include <string.h>
