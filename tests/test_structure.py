@@ -64,7 +64,7 @@ def test_files_are_short(path):
 
 
 def test_the_core_never_ends_the_process_or_prints():
-    calls = r"\b(abort|exit|_Exit|quick_exit|printf|fprintf|puts|putchar|perror)\s*\("
+    calls = r"\b(abort|exit|_Exit|quick_exit|v?f?printf|f?puts|f?putc|putchar|fwrite|perror)\s*\("
     assert offenders(calls, set(BELOW) - {"python"}) == []
 
 
@@ -88,6 +88,19 @@ def test_sizes_are_not_long():
         for line in offenders(r"\b(unsigned\s+)?long\b(?!\s+long)", {"ops", "graph", "kernels", "train", "data"})
         if "long long" not in line
     ] == []
+
+
+def test_what_other_files_see_begins_with_pn():
+    """Functions that are not static. Macros such as PN_INLINE in front say static."""
+    function = re.compile(r"^(?!static\b|typedef\b|return\b|else\b)[a-z_][\w \*]*[ \*](?:R_\()?(\w+)\)?\(", re.M)
+    found = [(path.name, match[1]) for path in FILES for match in function.finditer(code(path))]
+    assert len(found) > 100
+    assert [name for name in found if not name[1].lower().startswith("pn_")] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CSRC)))
+def test_files_begin_with_a_comment(path):
+    assert path.read_text(encoding="utf-8").startswith("/* ")
 
 
 def test_headers_have_guards():
