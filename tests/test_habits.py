@@ -61,3 +61,18 @@ def test_wheels_for_free_threaded_python_are_built_only_when_the_core_needs_no_g
     declared = "Py_MOD_GIL_NOT_USED" in (ROOT / "csrc" / "python" / "module.c").read_text(encoding="utf-8")
     versions = [word.split("-")[0] for word in project["tool"]["cibuildwheel"]["build"].split()]
     assert declared == any(version.endswith("t") for version in versions)
+
+
+NAMES = re.compile(r"`((?:[\w.*-]+/)*[\w*-]+\.(?:c|h|def|py|md|ipynb)|(?:[\w.-]+/)+)`")
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "csrc/README.md", "notebooks/README.md"])
+def test_documents_name_files_that_exist(document):
+    """In backticks; csrc/README.md names files of the core from its folder, or from the folder of their row."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    new = set(re.findall(r"\*\*1\. The file\*\*, `([^`]+)`", text))  # what the guide adds
+    found = set(NAMES.findall(text)) - new - {"Python.h"}
+    assert document.startswith("notebooks") or found
+    for name in found:
+        places = [ROOT.glob(name), (ROOT / "csrc").glob(name), (ROOT / document).parent.rglob(name)]
+        assert any(next(place, None) for place in places), name
