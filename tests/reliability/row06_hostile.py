@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 import resource
 import signal
+import tempfile
 import warnings
 
 import numpy as np
@@ -269,7 +271,14 @@ def entry_points() -> dict:
 
 
 def batch(seed: int, calls: int) -> str:
-    """A batch of random calls in this process; JSON of [calls, what was wrong]."""
+    """A batch of random calls in this process, in a folder of its own; JSON of [calls, what was wrong]."""
+    with tempfile.TemporaryDirectory() as folder:  # calls that save something may do so
+        os.chdir(folder)
+        return attempts(seed, calls)
+
+
+def attempts(seed: int, calls: int) -> str:
+    """The calls of a batch."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGALRM, _too_long)
     rng = np.random.default_rng(seed)
