@@ -31,7 +31,7 @@ REFERENCE(softplus, fmax(x, 0) + log1p(exp(-fabs(x))), fmaxl(x, 0) + log1pl(expl
 REFERENCE(log_sigmoid, -softplus_d(-x), -softplus_w(-x))
 REFERENCE(elu, x > 0 ? x : expm1(x), x > 0 ? x : expm1l(x))
 REFERENCE(silu, x / (1 + exp(-x)), x / (1 + expl(-x)))
-REFERENCE(gelu, 0.5 * x * erfc(-x * 0.70710678118654752440), 0.5L * x * erfcl(-x * 0.70710678118654752440084436210485L))
+REFERENCE(gelu, x < -1e9 ? -0.0 : 0.5 * x * erfc(-x * 0.70710678118654752440), x < -1e9L ? -0.0L : 0.5L * x * erfcl(-x * 0.70710678118654752440084436210485L))
 REFERENCE(sqrt, sqrt(x), sqrtl(x))
 
 typedef struct function {
