@@ -68,6 +68,34 @@ def t(self):
     return _shapes.transpose(self, 0, 1) if self.ndim == 2 else self
 
 
+def as_wji(self):
+    """A weight by the lectures' indices w_ji, row j an output and column i an input: z_j = sum_i w_ji x_i, z = W x.
+
+    That is how layers keep it, (out, in), so it is the tensor itself. ValueError when it is no matrix.
+
+    >>> from pyneuro import nn
+    >>> nn.Linear(3, 2).weight.as_wji().shape
+    (2, 3)
+    """
+    if self.ndim != 2:
+        raise ValueError(f"as_wji() needs a matrix (out, in), got shape {self.shape}")
+    return self
+
+
+def as_wij(self):
+    """A weight (out, in) by the indices w_ij, row i an input and column j an output: z_j = sum_i w_ij x_i, Z = X W.
+
+    Returns the transpose (in, out), a copy through which gradients flow. ValueError when it is no matrix.
+
+    >>> from pyneuro import nn
+    >>> nn.Linear(3, 2).weight.as_wij().shape
+    (3, 2)
+    """
+    if self.ndim != 2:
+        raise ValueError(f"as_wij() needs a matrix (out, in), got shape {self.shape}")
+    return _shapes.transpose(self, 0, 1)
+
+
 def expand(self, *sizes):
     """Repeated to a larger shape, see `broadcast_to`.
 
@@ -249,7 +277,8 @@ def _format(self, spec):
 def _install():
     """Puts the methods on the type. Done once, at import."""
     functions = {name: globals()[name] for name in _AS_METHODS}
-    own = (size, numel, dim, t, expand, expand_as, repeat, to, fill_, masked_fill_, uniform_, normal_, register_hook)
+    own = (size, numel, dim, t, as_wji, as_wij, expand, expand_as, repeat, to)
+    own += (fill_, masked_fill_, uniform_, normal_, register_hook)
     functions.update({f.__name__: f for f in own})
     functions.update({"view": _shapes.reshape, "ravel": _shapes.flatten, "nelement": numel, "mm": _functions.matmul})
     functions["where"] = _where

@@ -10,6 +10,13 @@ from pyneuro import _core
 __all__ = ["Trainable"]
 
 
+def _by_name(call, more, names):
+    """Raises TypeError for arguments beyond the data: a number alone does not say what it is."""
+    if more:
+        ways = " or ".join(f"{call}, {name}={more[0]!r:.40})" for name in names)
+        raise TypeError(f"{call}, {more[0]!r:.40}): everything behind the data is given by name, such as {ways}")
+
+
 class Trainable:
     """Mixin with the methods that train and ask a network.
 
@@ -22,7 +29,7 @@ class Trainable:
     _not_pickled = ("_plans", "_fitting", "_trained_with", "_said_dynamic", "optimizer")
 
     def fit(
-        self, X, y=None, *, loss="cross_entropy", optimizer="adam", epochs=5, batch_size=None, shuffle=True,
+        self, X, y=None, *more, loss="cross_entropy", optimizer="adam", epochs=5, batch_size=None, shuffle=True,
         drop_last=False, validation_data=None, validation_split=0.0, metrics=(), class_weight=None, sample_weight=None,
         callbacks=(), clip_norm=None, stop=None, checkpoint=None, resume=False, seed=None, verbose=1, mode=None,
         loss_weights=None, **other,
@@ -71,6 +78,7 @@ class Trainable:
         """
         from pyneuro._fit.loop import fit
 
+        _by_name("fit(X, y", more, ("batch_size", "epochs"))
         return fit(
             self, X, y, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
             drop_last=drop_last, validation_data=validation_data, validation_split=validation_split, metrics=metrics,
@@ -79,7 +87,9 @@ class Trainable:
             other=other,
         )  # fmt: skip
 
-    def evaluate(self, X, y=None, *, batch_size=None, loss=None, metrics=None, sample_weight=None, loss_weights=None):
+    def evaluate(
+        self, X, y=None, *more, batch_size=None, loss=None, metrics=None, sample_weight=None, loss_weights=None
+    ):
         """Losses and metrics on data, in evaluation mode: a dict of name -> mean over the samples.
 
         loss and metrics default to those of the last fit (else "cross_entropy" and none). Raises as fit does.
@@ -91,9 +101,10 @@ class Trainable:
         """
         from pyneuro._fit.ask import evaluate
 
+        _by_name("evaluate(X, y", more, ("batch_size",))
         return evaluate(self, X, y, batch_size, loss, metrics, sample_weight, loss_weights)
 
-    def predict(self, X, *, batch_size=None):
+    def predict(self, X, *more, batch_size=None):
         """Raw outputs for X, (N, K) for most networks, in evaluation mode; a tuple or dict for several outputs.
 
         No statistics cross rows: the batch size changes results by rounding at most.
@@ -105,6 +116,7 @@ class Trainable:
         """
         from pyneuro._fit import ask
 
+        _by_name("predict(X", more, ("batch_size",))
         return ask.structure(*ask.predict(self, X, batch_size))
 
     def predict_proba(self, X, *, batch_size=None):

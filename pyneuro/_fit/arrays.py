@@ -48,6 +48,8 @@ def tree(name, value):
     Raises TypeError for data that are no numbers, ValueError for ragged lists.
     """
     if isinstance(value, Mapping):
+        if not value:
+            raise ValueError(f"{name} is an empty dict, expected one array for each name")
         return Tree("dict", [part(f"{name}[{key!r}]", v) for key, v in value.items()], list(value))
     several = isinstance(value, tuple) and any(is_array(v) or isinstance(v, list) for v in value)
     if isinstance(value, list) and value and all(is_array(v) and len(v.shape) > 1 for v in value):
@@ -64,6 +66,12 @@ def part(name, value):
     try:
         array = to_numpy(value)
     except ValueError as error:
+        if isinstance(value, list) and all(is_array(v) for v in value):
+            shapes = ", ".join(str(tuple(v.shape)) for v in value[:4]) + (", ..." if len(value) > 4 else "")
+            raise ValueError(
+                f"{name} is a list of arrays of shapes {shapes}, which are no rows of one array; X and y are two "
+                "arguments, fit(X, y), and several inputs or outputs are a tuple"
+            ) from None
         raise ValueError(f"{name} is not an array: {error}") from None
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         hint = " (rows of different lengths, text or missing values)" if array.dtype.kind == "O" else ""
@@ -99,7 +107,9 @@ def count_rows(parts):
     first = parts[0]
     for p in parts:
         if len(p.array) != len(first.array):
-            raise ValueError(f"{p.name} has {len(p.array)} rows, but {first.name} has {len(first.array)}")
+            many = p.array.ndim > 1 and p.array.shape[1] == len(first.array)
+            hint = "; for several outputs give a tuple of arrays" if many and p.name.startswith("y") else ""
+            raise ValueError(f"{p.name} has {len(p.array)} rows, but {first.name} has {len(first.array)}{hint}")
         if not p.array.size:
             raise ValueError(f"{p.name} is empty: its shape is {p.array.shape}")
     return len(first.array)

@@ -4,6 +4,7 @@ Which dtype each array gets is decided by the first run: integers stay integers 
 indices of an embedding) and become real numbers everywhere else.
 """
 
+import inspect
 import itertools
 import operator
 
@@ -289,9 +290,41 @@ class Program:
 
 def call(net, x, inputs):
     """The network on its inputs: several ones as arguments, a dict as keyword arguments."""
-    if x.kind == "dict":
-        return net(**x.build(inputs))
-    return net(*inputs)
+    try:
+        if x.kind == "dict":
+            return net(**x.build(inputs))
+        return net(*inputs)
+    except ValueError as error:
+        _explain(error, x, inputs)
+        raise
+
+
+def _explain(error, x, inputs):
+    """One number a row is mostly one sample without its axis of rows: then the shape of a batch would say nothing."""
+    for p, tensor in zip(x.parts, inputs, strict=True):
+        batch = f"shape {tuple(tensor.shape)}"
+        if p.array.ndim == 1 and len(error.args) == 1 and batch in str(error.args[0]):
+            text = str(error.args[0]).replace(batch, f"shape {p.array.shape}", 1)
+            error.args = (f"{text}; rows are samples, one sample alone is {p.name.partition(' ')[0]}[None]",)
+            return
+
+
+def check_arguments(net, x):
+    """Several inputs must be what the network's forward takes. TypeError otherwise: targets may have got among them."""
+    if x.kind == "one":
+        return
+    signature = inspect.signature(net.forward)
+    try:
+        if x.kind == "dict":
+            signature.bind(**dict.fromkeys(x.keys))
+        else:
+            signature.bind(*x.parts)
+    except TypeError:
+        given = f"a dict with {', '.join(map(repr, x.keys))}" if x.kind == "dict" else f"{len(x.parts)} arrays"
+        raise TypeError(
+            f"X is {given}, which means that many inputs, but {net._label()}.forward takes {signature}; targets are an "
+            "argument of their own: fit(X, y)"
+        ) from None
 
 
 def real_dtype(net):
@@ -304,6 +337,7 @@ def real_dtype(net):
 
 def decide_inputs(net, x, real, index):
     """Sets the dtype of each input. Integers are tried as real numbers first, then as integers, on the rows `index`."""
+    check_arguments(net, x)
     whole = [p for p in x.parts if p.array.dtype.kind in "biu"]
     for p in x.parts:
         p.dtype = real

@@ -21,7 +21,8 @@ def _real(layer, dtype):
 class Linear(Module):
     """`Linear(in_features, out_features, bias=True)`: y = x W' + b, also called `Dense`.
 
-    x (*, in_features) -> y (*, out_features); `weight` W (out_features, in_features), `bias` b (out_features,).
+    x (*, in_features) -> y (*, out_features); `weight` W (out_features, in_features), `bias` b (out_features,). W is
+    kept as the lectures' w_ji, row j an output: `weight.as_wji()`; decks that write X W have it as `weight.as_wij()`.
 
     in_features, out_features: sizes, at least 1.      bias (or use_bias): whether to add b.
     dtype: "float32" (default) or "float64".           init, bias_init: see `nn.init`; default PyTorch's, both

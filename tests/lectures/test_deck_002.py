@@ -216,3 +216,21 @@ def test_item_29_stop_when_validation_stops_falling():
     assert w == pytest.approx(path[best], abs=1e-12)
     assert len(history.history["val_loss"]) == best + 1 + 3
     assert np.argmin(history.history["val_loss"]) == best
+
+
+def test_position_0_12_weights_by_either_index():
+    """One slide has z_j = sum w_ji x_i + b_j, the next w_ij; deck 004 writes X W: the same numbers, named."""
+    layer = nn.Linear(3, 2).to("float64")
+    w, b, x = np.array([[1.0, 2, -1], [0, 1, 1]]), [1.0, -1.0], np.array([[1.0, 2, 3], [0, 1, 0]])
+    set_weights(layer, w, b)
+    wji, wij = layer.weight.as_wji(), layer.weight.as_wij()
+    assert wji[0, 1].item() == wij[1, 0].item() == 2.0
+    by_hand = [[sum(w[j, i] * x[n, i] for i in range(3)) + b[j] for j in range(2)] for n in range(2)]
+    for z in (wji @ t64(x).T + t64(b).reshape(2, 1)).T, t64(x) @ wij + t64(b), layer(t64(x)):
+        assert z.tolist() == by_hand
+    (t64(x) @ wij).sum().backward()
+    assert layer.weight.grad.tolist() == [[1.0, 3.0, 3.0]] * 2
+    assert wji is layer.weight
+    for call in (layer.bias.as_wji, layer.bias.as_wij):
+        with pytest.raises(ValueError, match=r"needs a matrix \(out, in\), got shape \(2,\)"):
+            call()
