@@ -20,17 +20,23 @@ static void R_(gather_forward)(const pn_call *c, pn_member *m) {
     }
 }
 
+/* gx, all zero unless gradients of others are in it; NULL when nobody wants it. */
+static real *R_(gradient_to_add_to)(const pn_call *c, pn_member *m) {
+    real *gx = c->gin[0].data;
+    if (gx && !c->gin_add[0]) {
+        pn_clear(m, gx, pn_shape_size(&c->in[0].shape), sizeof(real));
+        pn_member_barrier(m);
+    }
+    return gx;
+}
+
 static void R_(gather_backward)(const pn_call *c, pn_member *m) {
     const lines l = plan_lines(c);
     const int64_t *index = c->in[1].data;
     const real *gy = c->gout[0].data;
-    real *gx = c->gin[0].data;
+    real *gx = R_(gradient_to_add_to)(c, m);
     int64_t lo, hi;
     if (!gx) return;
-    if (!c->gin_add[0]) {
-        pn_clear(m, gx, pn_shape_size(&c->in[0].shape), sizeof(real));
-        pn_member_barrier(m);
-    }
     pn_member_share(m, l.count, l.block, &lo, &hi);
     for (int64_t line = lo; line < hi; line++) {
         const line_at at = find_line(&l, line);
@@ -43,13 +49,9 @@ static void R_(select_backward)(const pn_call *c, pn_member *m) {
     const selection s = plan_selection(c);
     const int64_t *index = c->in[1].data;
     const real *gy = c->gout[0].data;
-    real *gx = c->gin[0].data;
+    real *gx = R_(gradient_to_add_to)(c, m);
     int64_t lo, hi;
     if (!gx) return;
-    if (!c->gin_add[0]) {
-        pn_clear(m, gx, pn_shape_size(&c->in[0].shape), sizeof(real));
-        pn_member_barrier(m);
-    }
     const int64_t strips = pn_blocks_of(s.inner, STRIP);
     pn_member_share(m, s.outer * strips, 1, &lo, &hi);
     for (int64_t job = lo; job < hi; job++) {
