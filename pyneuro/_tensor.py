@@ -4,7 +4,7 @@ import builtins
 
 import numpy as np
 
-from pyneuro import _core, _create, _functions, _modes, _reductions, _shapes
+from pyneuro import _core, _create, _functions, _modes, _reductions, _shapes, _ufunc
 from pyneuro._create import *  # noqa: F403
 from pyneuro._functions import *  # noqa: F403
 from pyneuro._modes import *  # noqa: F403
@@ -291,6 +291,7 @@ def _install():
     functions["contiguous"] = functions["cpu"]
     for name, function in functions.items():
         setattr(Tensor, name, function)
+    _ufunc.install(Tensor)
     Tensor.T = property(
         lambda self: _shapes.permute(self, *reversed(range(self.ndim))), doc="Dimensions in reverse order."
     )

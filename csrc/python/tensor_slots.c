@@ -1,7 +1,7 @@
 /* Operators of Tensor: which op belongs to which operator, and what becomes of an operand that is no Tensor.
  *
  * Python numbers, NumPy scalars and arrays adapt to the dtype of the tensor; tensors do not adapt to each other, except that int64 joins a real one.
- * Two int64 operands are computed as integers, by integers.c. */
+ * The arrays of other libraries count as NumPy's. Two int64 operands are computed as integers, by integers.c. */
 #include "python/tensor_parts.h"
 
 #include <string.h>
@@ -19,6 +19,23 @@ static bool is_integral(PyObject *o) {
 }
 
 static bool is_operand(PyObject *o) { return pn_py_tensor_check(o) || is_scalar(o) || PyArray_Check(o); }
+
+/* o when it is an operand, else the NumPy array that it offers to be (torch, jax, pandas). New reference; NULL when it is neither, or with an exception. */
+static PyObject *as_operand(PyObject *o) {
+    if (is_operand(o)) return Py_NewRef(o);
+    if (PyType_Check(o) || !PyObject_HasAttrString(o, "__array__")) return NULL;
+    return PyArray_FromAny(o, NULL, 0, 0, 0, NULL);
+}
+
+/* Both as operands in pair, new references. false when one is none; *answer is then what the operator returns: NotImplemented, or NULL with an exception. */
+static bool as_operands(PyObject *a, PyObject *b, PyObject *pair[2], PyObject **answer) {
+    pair[0] = as_operand(a);
+    pair[1] = pair[0] ? as_operand(b) : NULL;
+    if (pair[1]) return true;
+    Py_XDECREF(pair[0]);
+    *answer = PyErr_Occurred() ? NULL : Py_NewRef(Py_NotImplemented);
+    return false;
+}
 
 /* t in another real dtype, through the op, so that it stays in a recording. New reference, NULL with an exception set. */
 static pn_tensor *cast(pn_tensor *t, int dtype) {
@@ -91,10 +108,17 @@ static PyObject *integers(pn_py_int_op op, pn_tensor *a, pn_tensor *b) {
 /* whole: what to do with two int64 operands, -1 when the op turns them into reals first. */
 static PyObject *binary(PyObject *a, PyObject *b, const pn_op *op, const pn_value *attrs, int whole) {
     pn_tensor *in[2];
-    if (!is_operand(a) || !is_operand(b)) Py_RETURN_NOTIMPLEMENTED;
+    PyObject *result;
+    if (!is_operand(a) || !is_operand(b)) {
+        PyObject *pair[2];
+        if (!as_operands(a, b, pair, &result)) return result;
+        result = binary(pair[0], pair[1], op, attrs, whole);
+        Py_DECREF(pair[0]);
+        Py_DECREF(pair[1]);
+        return result;
+    }
     if (!operands(a, b, whole < 0, in)) return NULL;
-    PyObject *result =
-        in[0]->shape.dtype == PN_I64 && in[1]->shape.dtype == PN_I64 ? integers((pn_py_int_op)whole, in[0], in[1]) : pn_py_apply(op, attrs, 2, in);
+    result = in[0]->shape.dtype == PN_I64 && in[1]->shape.dtype == PN_I64 ? integers((pn_py_int_op)whole, in[0], in[1]) : pn_py_apply(op, attrs, 2, in);
     release(in);
     return result;
 }
@@ -224,9 +248,17 @@ static PyObject *slot_compare(PyObject *a, PyObject *b, int what) {
     static const pn_op *const ops[] = {[Py_LT] = &pn_op_lt, [Py_LE] = &pn_op_le, [Py_EQ] = &pn_op_eq,
                                        [Py_NE] = &pn_op_ne, [Py_GT] = &pn_op_gt, [Py_GE] = &pn_op_ge};
     pn_tensor *in[2];
-    if (!is_operand(a) || !is_operand(b)) Py_RETURN_NOTIMPLEMENTED;
+    PyObject *result;
+    if (!is_operand(a) || !is_operand(b)) {
+        PyObject *pair[2];
+        if (!as_operands(a, b, pair, &result)) return result;
+        result = slot_compare(pair[0], pair[1], what);
+        Py_DECREF(pair[0]);
+        Py_DECREF(pair[1]);
+        return result;
+    }
     if (!operands(a, b, false, in)) return NULL;
-    PyObject *result = pn_py_apply(ops[what], NULL, 2, in);
+    result = pn_py_apply(ops[what], NULL, 2, in);
     release(in);
     if (result) T(result)->flags |= PN_T_MASK;
     return result;

@@ -15,6 +15,7 @@ from pyneuro.train import Trainable
 Tensor = _core.Tensor
 _labels = threading.local()  # .of: dict id(module) -> label while this thread's recording wants to know layers
 _watchers = {}  # contexts that have labels, of any thread: one fast look decides whether a call must bother
+_NAMED = (ValueError, TypeError, IndexError)  # errors of ops, whose messages get the layer in front
 _forced = threading.local()  # .modes: dict id(module) -> mode that holds for this thread alone, see `modes`
 
 
@@ -83,7 +84,7 @@ class Module(Trainable):
             return _call_watched(self, args, kwargs)
         try:
             return self.forward(*args, **kwargs)
-        except (ValueError, TypeError) as error:
+        except _NAMED as error:
             _name_layer(error, self)
             raise
 
@@ -479,7 +480,7 @@ def _call_watched(module, args, kwargs):
     old = _core.set_layer(label) if label else None
     try:
         output = module.forward(*args, **kwargs)
-    except (ValueError, TypeError) as error:
+    except _NAMED as error:
         _name_layer(error, module)
         raise
     finally:
@@ -501,7 +502,7 @@ def _name_layer(error, module):
     Called once a level while the exception rises. The innermost module writes its label, each module above completes
     the path; the notes for that are kept on the exception itself.
     """
-    if type(error) not in (ValueError, TypeError) or len(error.args) != 1 or not isinstance(error.args[0], str):
+    if type(error) not in _NAMED or len(error.args) != 1 or not isinstance(error.args[0], str):
         return
     notes = getattr(error, "_pyneuro", None)
     if notes is None:

@@ -202,6 +202,19 @@ def test_loss_conventions_of_the_lectures():
     assert nn.HingeLoss()([0.5, 2.0], [1.0, -1.0]).item() == pytest.approx((0.5 + 3) / 2)
 
 
+def test_symbols_out_of_range_name_the_layer():
+    """In teaching mode as in fit."""
+    net = nn.Sequential(nn.Embedding(10, 3), nn.Flatten(), nn.Linear(6, 2))
+    with pytest.raises(IndexError, match=r"^Embedding\(10, 3\) \(layer 0\): .*value 10"):
+        net(np.array([[1, 10]]))
+    handle = net[0].register_forward_hook(lambda module, args, output: None)
+    with pytest.raises(IndexError, match=r"^Embedding\(10, 3\)"):
+        net(np.array([[1, 10]]))
+    handle.remove()
+    with pytest.raises((IndexError, ValueError), match=r"Embedding\(10, 3\)"):
+        net.fit(np.array([[1, 2], [3, 10]]), np.array([0, 1]), verbose=0, mode="eager")
+
+
 def test_kink_conventions():
     def slope(layer, *values, **convention):
         x = pn.tensor([0.0], requires_grad=True)

@@ -182,7 +182,7 @@ def test_array_protocol():
             np.asarray(t, np.float64, copy=False)
     for result in (np.float64(2) * t, np.float32(2) * t, 2 * t, np.array([2.0]) * t, t * np.array([2, 2])):
         assert isinstance(result, pn.Tensor) and result.dtype == "float32" and result.tolist() == [2.0, 4.0]
-    with pytest.raises(TypeError, match="ufunc"):
+    with pytest.raises(TypeError, match=r"np\.exp does not take a Tensor"):
         np.exp(t)
 
 
