@@ -371,7 +371,7 @@ class Fit:
             return
         known = [*self.runner.names, *(f"val_{name}" for name in (self.evaluator.names if self.evaluator else ()))]
         for callback in self.callbacks:
-            if isinstance(callback, Monitor):
+            if isinstance(callback, (Monitor, optim.lr_scheduler.ReduceLROnPlateau)):
                 callback._check(dict.fromkeys(known, 0.0))
 
     def _validation_parts(self):

@@ -253,7 +253,7 @@ def first_not_finite(loss):
 
 def examine(program, index, training):
     """One run before the first step: finds the names, and mistakes."""
-    with modes(program.net, training):
+    with modes(program.net, training), layer_labels(program.net):
         program.examine(*program.run(index, Tensor))
 
 

@@ -18,7 +18,7 @@ is validation, else "loss".
 import math
 from collections import Counter
 
-from pyneuro.callbacks import Callback
+from pyneuro.callbacks import Callback, MissingValueError
 from pyneuro.nn import _check
 from pyneuro.optim._compound import ChainedScheduler, OneCycleLR, SequentialLR
 from pyneuro.optim._schedule import LRScheduler, check_optimizer
@@ -391,7 +391,11 @@ class ReduceLROnPlateau(Callback):
     def on_epoch_end(self, epoch, logs=None):
         """One step an epoch, on the monitored value. KeyError naming what there is when it is missing."""
         logs = logs or {}
+        self.step(logs[self._check(logs)])
+
+    def _check(self, logs):
+        """The name of the value to follow, among those that there will be."""
         name = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
         if name not in logs:
-            raise KeyError(f"ReduceLROnPlateau: there is no {name!r}, only {', '.join(logs)}")
-        self.step(logs[name])
+            raise MissingValueError(f"ReduceLROnPlateau: there is no {name!r}, only {', '.join(logs)}")
+        return name

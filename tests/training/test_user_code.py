@@ -237,7 +237,7 @@ def test_indices_are_checked_before_the_first_step(wrong, mode):
     net = Words()
     before = values(net)
     for data in ((words, Y), (words, Y)):
-        with pytest.raises(IndexError, match=rf"X has index {wrong} in row 63, allowed are 0 to 9"):
+        with pytest.raises(IndexError, match=rf"^Embedding.*: X has index {wrong} in row 63, allowed are 0 to 9"):
             net.fit(*data, epochs=1, shuffle=False, mode=mode, **QUIET)
     assert unchanged(net, before)
     with pytest.raises(IndexError, match=rf"index has value {wrong} at position 317, allowed are 0 to 9"):
@@ -318,6 +318,9 @@ def test_a_folder_is_no_file(tmp_path):
         with pytest.raises(IsADirectoryError, match="cannot be written: it is a folder, give the path of a file"):
             net.fit(X, Y, **given, **QUIET)
     assert unchanged(net, before)
+    with pytest.raises(IsADirectoryError, match="cannot be written: it is a folder, give the path of a file"):
+        net.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_value_is_named_in_a_plain_sentence():
@@ -327,3 +330,9 @@ def test_a_missing_value_is_named_in_a_plain_sentence():
         "EarlyStopping: there is no 'val_acc', only loss; give validation_data or validation_split"
     )
     assert isinstance(error.value, ValueError)
+    net = nn.Linear(3, 2)
+    before, rule = values(net), optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(KeyError) as error:
+        net.fit(X, Y, optimizer=rule, callbacks=[optim.lr_scheduler.ReduceLROnPlateau(rule, monitor="acc")], **QUIET)
+    assert str(error.value) == "ReduceLROnPlateau: there is no 'acc', only loss"
+    assert unchanged(net, before)
