@@ -343,27 +343,22 @@ class CSVLogger(Callback):
         self.filename = os.fspath(filename)
         self.separator = separator
         self.append = bool(append)
-        self._file = None
 
     def on_train_begin(self, logs=None):
-        """Opens the file."""
+        """Makes the file, or an empty one of it."""
         check_folder("CSVLogger: filename", self.filename)
-        self._header = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
-        mode = "a" if self.append else "w"
-        self._file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115 (open until on_train_end)
+        with self._open("a" if self.append else "w") as file:
+            self._header = not file.tell()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Writes the line; it is on its way to the disk at once, so that a broken run keeps its log."""
+        """Writes the line. The file is open only meanwhile: a run that is broken off leaves its whole log, closed."""
         names = sorted(logs or {})
-        writer = csv.writer(self._file, delimiter=self.separator)
-        if self._header:
-            writer.writerow(["epoch", *names])
-            self._header = False
-        writer.writerow([epoch, *(repr(logs[name]) for name in names)])
-        self._file.flush()
+        with self._open("a") as file:
+            writer = csv.writer(file, delimiter=self.separator)
+            if self._header:
+                writer.writerow(["epoch", *names])
+                self._header = False
+            writer.writerow([epoch, *(repr(logs[name]) for name in names)])
 
-    def on_train_end(self, logs=None):
-        """Closes the file."""
-        if self._file:
-            self._file.close()
-            self._file = None
+    def _open(self, mode):
+        return open(self.filename, mode, newline="", encoding="utf-8")
