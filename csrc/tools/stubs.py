@@ -43,7 +43,8 @@ TENSOR_TYPES = {
     **dict.fromkeys(
         ("data", "T", "mT", "detach", "clone", "requires_grad_", "zero_", "copy_", "__deepcopy__"), "Tensor"
     ),
-    **dict.fromkeys(("max", "min", "size", "register_hook"), "Any"),  # it depends on the arguments; a handle
+    # it depends on the arguments; a handle
+    **dict.fromkeys(("max", "min", "size", "register_hook", "__array_ufunc__"), "Any"),
     "shape": "tuple[builtins.int, ...]",
     "grad": "Tensor | None",
     "name": "builtins.str | None",
