@@ -90,7 +90,7 @@ class Trainable:
     def evaluate(
         self, X, y=None, *more, batch_size=None, loss=None, metrics=None, sample_weight=None, loss_weights=None
     ):
-        """Losses and metrics on data, in evaluation mode: a dict of name -> mean over the samples.
+        """Losses and metrics on data, in evaluation mode: a dict of name -> value on all samples at once, as in `fit`.
 
         loss and metrics default to those of the last fit (else "cross_entropy" and none). Raises as fit does.
 
