@@ -63,6 +63,16 @@ def test_wheels_for_free_threaded_python_are_built_only_when_the_core_needs_no_g
     assert declared == any(version.endswith("t") for version in versions)
 
 
+def test_tolerances_stand_in_one_table():
+    """Comparisons with PyTorch, of the modes and of gradients take them from tests/tolerances.py."""
+    files = [*(ROOT / "tests" / "parity").glob("*.py"), *(ROOT / "tests" / "ops").glob("test_gra*s.py")]
+    files += [ROOT / "tests" / name for name in ("training/test_modes.py", "robustness/test_properties.py")]
+    literal = re.compile(r"\b(?:rtol|atol|rel)=\d[\d.]*e-\d+|^[A-Z\d_]+ = (?:\{.*)?\d[\d.]*e-\d+", re.M)
+    assert len(files) >= 8
+    for path in files:
+        assert literal.findall(path.read_text(encoding="utf-8")) == [], path.name
+
+
 NAMES = re.compile(r"`((?:[\w.*-]+/)*[\w*-]+\.(?:c|h|def|py|md|ipynb)|(?:[\w.-]+/)+)`")
 
 

@@ -8,12 +8,12 @@ import pytest
 from gradient_cases import FAMILY, cases
 
 from pyneuro import _core
+from tests import tolerances
 
 ISAS = _core.cpu()["available"]
 DIFFERENTIABLE = [n for n in _core.ops if "no_grad" not in _core.op_info(n)["flags"]]
-EPS = 1e-6
-F64 = 1e-7  # central differences: eps^2 f''' / 6 + rounding / eps, both well below for values of size 1
-F32 = 2e-4  # float32 carries 1.2e-7; exponentials and powers of values up to 4 and sums of up to 600 terms multiply it
+EPS = tolerances.DIFFERENCE_STEP
+F64, F32 = tolerances.GRADIENT["float64"], tolerances.GRADIENT["float32"]
 
 
 @pytest.fixture(params=ISAS)
@@ -138,7 +138,7 @@ def test_accumulates_into_what_is_there(name, isa):
     first = [t.grad.numpy().copy() for t in leaves]
     (out + out).backward(once)
     for t, g in zip(leaves, first, strict=True):
-        np.testing.assert_allclose(t.grad.numpy(), 3 * g, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(t.grad.numpy(), 3 * g, rtol=tolerances.SAME, atol=tolerances.SAME)
 
 
 @pytest.mark.parametrize("name", [n for n in DIFFERENTIABLE if CONSTANT[n]])

@@ -13,6 +13,7 @@ import pytest
 
 import pyneuro as pn
 from pyneuro import _core
+from tests import tolerances
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +141,7 @@ def test_outputs_in_any_order_of_use():
         return sum(v.sum() for v in values[-20:])
 
     numeric = (value(1e-6) - value(-1e-6)) / 2e-6
-    assert float(x.grad.numpy() @ direction) == pytest.approx(numeric, rel=1e-7)
+    assert float(x.grad.numpy() @ direction) == pytest.approx(numeric, rel=tolerances.DIRECTION)
 
 
 # ---- modes, leaves, views ----

@@ -10,9 +10,8 @@ torch = pytest.importorskip("torch")
 
 import pyneuro as pn  # noqa: E402
 from pyneuro import nn  # noqa: E402
+from tests import tolerances  # noqa: E402
 
-# float32: both sides round differently in at most a few hundred operations; float64: nearly all digits.
-CLOSE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-11, "atol": 1e-12}}
 REAL = ("float32", "float64")
 
 
@@ -29,7 +28,7 @@ def values(tensor):
 
 def check(ours, theirs, dtype, what=""):
     assert tuple(ours.shape) == tuple(theirs.shape), what
-    np.testing.assert_allclose(values(ours), values(theirs), **CLOSE[dtype], err_msg=what)
+    np.testing.assert_allclose(values(ours), values(theirs), **tolerances.LAYERS[dtype], err_msg=what)
 
 
 def compare_modules(ours, theirs, x, dtype):
@@ -368,14 +367,14 @@ def test_layers_start_as_pytorchs(make, name):
 def test_orthogonal(shape):
     w = values(nn.init.orthogonal_(pn.zeros(*shape, dtype="float64"))).reshape(shape[0], -1)
     small = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
-    np.testing.assert_allclose(small, np.eye(len(small)), atol=1e-12)
+    np.testing.assert_allclose(small, np.eye(len(small)), atol=tolerances.SAME)
 
 
 def test_gains():
     names = ("linear", "sigmoid", "tanh", "relu", "selu", "conv2d")
     for name, param in itertools.chain(((n, None) for n in names), (("leaky_relu", None), ("leaky_relu", 0.3))):
         assert nn.init.calculate_gain(name, param) == pytest.approx(
-            torch.nn.init.calculate_gain(name, param), rel=1e-15
+            torch.nn.init.calculate_gain(name, param), rel=tolerances.LAST_PLACE
         )
 
 
@@ -386,7 +385,7 @@ def test_dropout_statistics_and_gradient():
     y = layer(x)
     kept = values(y) != 0
     assert abs(kept.mean() - 0.7) < 5 * math.sqrt(0.21 / kept.size)
-    np.testing.assert_allclose(values(y)[kept], 1 / 0.7, rtol=1e-6)
+    np.testing.assert_allclose(values(y)[kept], 1 / 0.7, rtol=tolerances.SINGLE)
     y.sum().backward()
     np.testing.assert_array_equal(values(x.grad), values(y))
     assert np.array_equal(values(layer.eval()(x)), values(x))

@@ -6,17 +6,15 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from pyneuro import _core  # noqa: E402
+from tests import tolerances  # noqa: E402
 
 REAL = ("float32", "float64")
-# Against the largest value of the tensor: sums are rounded in another order than PyTorch's, whose float32 sums run in
-# float32, so that a result near 0 has the error of its terms (up to 5000 of them).
-CLOSE = {"float32": 2e-6, "float64": 1e-14}
 
 
 def check(ours, theirs, dtype, what):
     """Largest difference over largest value, at least 1."""
     worst = np.abs(ours - theirs).max(initial=0) / np.abs(theirs).max(initial=1)
-    assert worst <= CLOSE[dtype], f"{what}: {worst}"
+    assert worst <= tolerances.OPS[dtype], f"{what}: {worst}"
 
 
 def draw(rng, shape, dtype):

@@ -9,9 +9,7 @@ torch = pytest.importorskip("torch")
 
 import pyneuro as pn  # noqa: E402
 from pyneuro import nn, optim  # noqa: E402
-
-# float64: the same formulas in the same order, a few roundings apart. float32: each step rounds in both libraries.
-CLOSE = {"float64": {"rtol": 1e-11, "atol": 1e-13}, "float32": {"rtol": 2e-5, "atol": 1e-6}}
+from tests import tolerances  # noqa: E402
 
 OPTIONS = [
     ("SGD", {"lr": 0.1}),
@@ -59,7 +57,7 @@ def give_gradients(ours, theirs, rng, dtype, leave_out=None):
 
 def compare(ours, theirs, dtype, what=""):
     for p, q in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), **CLOSE[dtype], err_msg=what)
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), **tolerances.OPTIMISERS[dtype], err_msg=what)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -192,9 +190,11 @@ def give_both(make):
 def follow(a, b, one, two, steps=50):
     """Both schedules give the same rates and momenta."""
     for _ in range(steps):
-        np.testing.assert_allclose(a.lr, b.param_groups[0]["lr"], rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(a.lr, b.param_groups[0]["lr"], rtol=tolerances.SAME, atol=tolerances.LAST_PLACE)
         assert abs(a.param_groups[0]["momentum"] - b.param_groups[0]["momentum"]) < 1e-12
-        np.testing.assert_allclose(one.get_last_lr(), two.get_last_lr(), rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(
+            one.get_last_lr(), two.get_last_lr(), rtol=tolerances.SAME, atol=tolerances.LAST_PLACE
+        )
         b.step()  # PyTorch warns otherwise
         one.step()
         two.step()
@@ -223,7 +223,7 @@ def test_one_cycle_moves_the_first_beta():
     a, b = optim.Adam(ours), torch.optim.Adam(theirs)
     one, two = (lib.OneCycleLR(opt, 0.1, total_steps=30) for lib, opt in ((optim, a), (torch.optim.lr_scheduler, b)))
     for _ in range(30):
-        np.testing.assert_allclose(a.param_groups[0]["betas"], b.param_groups[0]["betas"], rtol=1e-12)
+        np.testing.assert_allclose(a.param_groups[0]["betas"], b.param_groups[0]["betas"], rtol=tolerances.SAME)
         b.step()
         one.step()
         two.step()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pyneuro import nn
+from tests import tolerances
 
 torch = pytest.importorskip("torch")
 
@@ -25,12 +26,12 @@ def test_no_dimension_is_given(pair, shape):
     says = pytest.warns(UserWarning, match=f"dim is not given for input with {len(shape)} dimensions")
     with says if len(shape) > 2 else contextlib.nullcontext():
         found = pair[0](x).numpy()
-    np.testing.assert_allclose(found, pair[1](torch.tensor(x)).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(found, pair[1](torch.tensor(x)).numpy(), rtol=tolerances.SAME)
 
 
 @pytest.mark.parametrize("pair", PAIRS[:2])
 def test_a_given_one_is_taken(pair):
     x = np.random.default_rng(0).standard_normal((2, 4, 3))
     layer = type(pair[0])(dim=-1)
-    np.testing.assert_allclose(layer(x).numpy(), type(pair[1])(dim=-1)(torch.tensor(x)).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(layer(x).numpy(), type(pair[1])(dim=-1)(torch.tensor(x)).numpy(), rtol=tolerances.SAME)
     assert repr(pair[0]) == repr(pair[1])

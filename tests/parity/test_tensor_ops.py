@@ -5,12 +5,10 @@ import pytest
 
 import pyneuro as pn
 from pyneuro import _core
+from tests import tolerances
 from tests.ops import gradient_cases
 
 torch = pytest.importorskip("torch")
-
-RTOL = {"float32": 2e-5, "float64": 1e-12}  # a few ulp of exp, log and tanh, and sums in another order
-ATOL = {"float32": 2e-6, "float64": 1e-13}
 
 
 def both(f, *arrays, dtype="float64", **kwargs):
@@ -36,11 +34,11 @@ def both(f, *arrays, dtype="float64", **kwargs):
     assert ours.requires_grad == theirs.requires_grad
     if theirs.dtype is not torch.bool:
         assert f"torch.{ours.dtype}" == str(theirs.dtype)
-    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), RTOL[dtype], ATOL[dtype])
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), **tolerances.TENSORS[dtype])
     for a, b in zip(*grads, strict=True):
         assert (a is None) == (b is None)
         if a is not None:
-            np.testing.assert_allclose(a.numpy(), b.numpy(), RTOL[dtype], ATOL[dtype])
+            np.testing.assert_allclose(a.numpy(), b.numpy(), **tolerances.TENSORS[dtype])
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -91,7 +89,7 @@ def test_special_values(dtype):
         where = torch if hasattr(torch, name) else torch.nn.functional
         theirs = getattr(where, name)(torch.tensor(x.astype(dtype))).numpy()
         ours = getattr(pn, name)(pn.tensor(x.astype(dtype))).numpy()
-        np.testing.assert_allclose(ours, theirs, RTOL[dtype], 1e-38, err_msg=name)
+        np.testing.assert_allclose(ours, theirs, tolerances.TENSORS[dtype]["rtol"], tolerances.SMALLEST, err_msg=name)
 
 
 PAIRS = [*gradient_cases.PAIRS, ((4, 1), (4,)), ((0, 3), (1, 3))]
@@ -272,8 +270,8 @@ def test_data_rules_are_pytorchs():
     for data in (1, 1.5, [1, 2], [1.0, 2], np.ones(2), np.ones(2, "f4"), np.float64(1), np.arange(2)):
         assert f"torch.{pn.tensor(data).dtype}" == str(torch.tensor(data).dtype)
     assert pn.arange(5).tolist() == torch.arange(5).tolist()
-    np.testing.assert_allclose(pn.arange(0, 1, 0.1).numpy(), torch.arange(0, 1, 0.1).numpy(), rtol=1e-6)
-    np.testing.assert_allclose(pn.linspace(-1, 2, 7).numpy(), torch.linspace(-1, 2, 7).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(pn.arange(0, 1, 0.1).numpy(), torch.arange(0, 1, 0.1).numpy(), rtol=tolerances.SINGLE)
+    np.testing.assert_allclose(pn.linspace(-1, 2, 7).numpy(), torch.linspace(-1, 2, 7).numpy(), rtol=tolerances.SINGLE)
     assert pn.eye(2, 3).tolist() == torch.eye(2, 3).tolist()
 
 

@@ -14,10 +14,7 @@ from strange import DTYPES, REALS, arrays, as_tensor_type, fits_int64
 
 import pyneuro as pn
 from pyneuro import nn
-
-# In units of the last place: the vector functions promise 2 in float32 and 1 in float64 (4 for NumPy's share and for
-# the functions made of two); below the normal numbers a unit is no longer relative.
-ULPS = {"float32": 2, "float64": 4}
+from tests import tolerances
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +57,7 @@ def test_real_functions(name, data):
     x = as_tensor_type(data.draw(arrays(REALS)))
     y = getattr(pn, name)(x)
     want = UNARY[name](x.astype("f8")).astype(x.dtype)
-    close(y, want, ULPS[y.dtype])
+    close(y, want, tolerances.ULPS[y.dtype])
     t = pn.tensor(x, requires_grad=True)
     getattr(t, name)().sum().backward()
     assert t.grad.shape == x.shape and t.grad.dtype == t.dtype
@@ -152,7 +149,7 @@ def test_matrix_products(data):
         with pytest.raises(ValueError, match="shape"):
             pn.matmul(a, b)
         return
-    close(pn.matmul(a, b), want, atol=1e-10)
+    close(pn.matmul(a, b), want, atol=tolerances.PRODUCTS)
 
 
 # ---- networks ----
@@ -190,7 +187,7 @@ def test_evaluate_takes_any_array(data):
     a, b = (v[:rows].reshape(rows, -1)[:, :size] for v in (a, b))
     got = Same().evaluate(a, b, loss="mse", batch_size=data.draw(st.integers(1, 7)))["loss"]
     want = np.mean((a.astype("f8") - b.astype("f8")) ** 2)
-    assert got == pytest.approx(want, rel=1e-5, abs=1e-7)
+    assert got == pytest.approx(want, **tolerances.SINGLE_MEAN)
 
 
 @given(data=st.data())
@@ -231,8 +228,8 @@ def test_fit_in_both_modes_on_any_array(data):
     b = slow.fit(np.ascontiguousarray(X, np.float32), y.astype(np.int64), mode="eager", **options)
     assert (a.mode, b.mode) == ("plan", "eager")
     for p, q in zip(fast.parameters(), slow.parameters(), strict=True):
-        np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=1e-4, atol=1e-5)  # float32 after 2 epochs of Adam
-    np.testing.assert_allclose(a.history["loss"], b.history["loss"], rtol=1e-4)
+        np.testing.assert_allclose(p.numpy(), q.numpy(), **tolerances.FITS)
+    np.testing.assert_allclose(a.history["loss"], b.history["loss"], rtol=tolerances.FITS["rtol"])
 
 
 @given(data=st.data())
