@@ -31,8 +31,13 @@ bool pn_py_ask(void *context) {
     return stop;
 }
 
+#define LONG_WORK 1e5 /* elements or FLOPs: tens of microseconds */
+
 void *pn_py_release(void) { return PyEval_SaveThread(); }
-void pn_py_acquire(void *token) { PyEval_RestoreThread(token); }
+void *pn_py_release_for(double work) { return work < LONG_WORK ? NULL : PyEval_SaveThread(); }
+void pn_py_acquire(void *token) {
+    if (token) PyEval_RestoreThread(token);
+}
 
 /* The context of a thread, and the seed that its random key was made from. */
 typedef struct thread_state {

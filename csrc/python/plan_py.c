@@ -294,7 +294,7 @@ static bool run_plan(pn_py_plan *self) {
     pn_poll poll;
     pn_plan_set_random(self->p, pn_py_context()->random);
     pn_poll_init(&poll, pn_py_ask, NULL);
-    void *token = pn_py_release();
+    void *token = pn_py_release_for(pn_plan_flops(self->p));
     pn_team_run(threads, &poll, run_member, &s);
     pn_py_acquire(token);
     pn_free(s.scratch);

@@ -142,7 +142,7 @@ static PyObject *permutation(PyObject *module, PyObject *const *args, Py_ssize_t
     int64_t *idx = PyArray_DATA((PyArrayObject *)order);
     pn_poll poll;
     pn_poll_init(&poll, pn_py_ask, NULL);
-    void *token = pn_py_release();
+    void *token = pn_py_release_for((double)shape.dim[0]);
     const bool done = pn_rng_permutation(pn_hash64(seed, PN_STREAM_SHUFFLE), epoch, shape.dim[0], idx, &poll);
     pn_py_acquire(token);
     if (done) return order;

@@ -85,6 +85,9 @@ PyObject *pn_py_raise(const pn_error *e);
 bool pn_py_ask(void *context);
 /* Giving up the GIL: token = pn_py_release(); ...; pn_py_acquire(token). */
 void *pn_py_release(void);
+/* The same for work of so many elements or FLOPs; kept for little work, when token is NULL. A thread that waits for the GIL asks for it after 5 ms in which
+ * nobody gave it up: one that is given up for microseconds again and again wakes the others in vain, and they starve. */
+void *pn_py_release_for(double work);
 void pn_py_acquire(void *token);
 
 /* ---- parts of the module: each adds its names, 0 or -1 ---- */

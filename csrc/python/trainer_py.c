@@ -309,7 +309,7 @@ static PyObject *check_finite(PyObject *module, PyObject *args) {
     const int dtype = pn_py_dtype(name);
     if (dtype == -2 || !pn_py_source_init(&s, array, "array")) return NULL;
     if (dtype != PN_F32 && dtype != PN_F64) return PyErr_Format(PyExc_TypeError, "check_finite needs dtype float32 or float64");
-    void *token = pn_py_release();
+    void *token = pn_py_release_for((double)s.rows * (double)s.row_size);
     const bool fine = pn_source_max(&s, dtype, &max, &row);
     pn_py_acquire(token);
     if (!fine) return PyErr_NoMemory();
@@ -327,7 +327,7 @@ static PyObject *check_labels(PyObject *module, PyObject *args) {
     pn_source s;
     int64_t row, label;
     if (!PyArg_ParseTuple(args, "OLL:check_labels", &array, &classes, &ignore) || !pn_py_source_init(&s, array, "array")) return NULL;
-    void *token = pn_py_release();
+    void *token = pn_py_release_for((double)s.rows * (double)s.row_size);
     const bool fine = pn_source_labels(&s, classes, ignore, &row, &label);
     pn_py_acquire(token);
     if (!fine) return PyErr_NoMemory();
