@@ -42,6 +42,7 @@ _LAZY = {
     "batches": "pyneuro.data",
     "cpu": "pyneuro._versions",
     "draw": "pyneuro.draw",
+    "filter2d": "pyneuro.nn._convolve",
     "gradcheck": "pyneuro.gradcheck",
     "load": "pyneuro.io",
     "save": "pyneuro.io",

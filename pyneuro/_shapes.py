@@ -101,13 +101,17 @@ def unsqueeze(input, dim) -> _core.Tensor:
     return reshape(input, shape)
 
 
-def transpose(input, dim0, dim1) -> _core.Tensor:
+def transpose(input, dim0, dim1, *more) -> _core.Tensor:
     """Two dimensions exchanged. A copy: in pyneuro every tensor is contiguous.
+
+    With all dimensions given, NumPy's transpose: `permute`.
 
     >>> import pyneuro as pn
     >>> pn.transpose(pn.zeros(2, 3), 0, 1).shape
     (3, 2)
     """
+    if more:
+        return permute(input, dim0, dim1, *more)
     shape = _tensor(input).shape
     dims = list(range(len(shape)))
     a, b = _dim("transpose", shape, dim0), _dim("transpose", shape, dim1)

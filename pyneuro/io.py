@@ -22,7 +22,7 @@ MAX_LAYERS = 4096
 # Every class that an architecture may name. A new layer with a `_config` adds its name here.
 LAYERS = (
     "Sequential", "ModuleList", "ModuleDict",
-    "Linear", "Embedding", "Flatten", "Dropout", "Rescaling", "Identity",
+    "Conv1d", "Conv2d", "ConvTranspose2d", "Linear", "Embedding", "Flatten", "Dropout", "Rescaling", "Identity",
     "Sigmoid", "Tanh", "Softsign", "SELU", "SiLU", "LogSigmoid", "Step", "ReLU", "LeakyReLU", "ELU", "Hardtanh", "GELU",
     "Softplus", "PReLU", "Softmax", "LogSoftmax",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-/* Fusion: an activation behind a linear layer is computed while the product is in cache; large dense weights are updated while their gradient is. */
+/* Fusion: an activation behind a product or convolution is computed while the product is in cache; large dense weights are updated while their gradient is. */
 #include <math.h>
 #include <string.h>
 
@@ -30,34 +30,33 @@ static int *count_uses(plan_builder *b) {
     return last_reader;
 }
 
-/* An activation whose derivative reads y alone, behind a linear whose output nobody else sees. */
-static bool can_fuse(const plan_builder *b, const plan_node *linear, const plan_node *next, int activation) {
-    const plan_value *z = &b->values[linear->out[0]];
-    return activation >= 0 && !pn_acts[activation].needs_x && !z->kept && z->layout == PN_PLAIN && next->differentiable == linear->differentiable &&
+/* An activation whose derivative reads y alone, behind a product whose output nobody else sees. */
+static bool can_fuse(const plan_builder *b, const plan_node *product, const plan_node *next, int activation) {
+    const plan_value *z = &b->values[product->out[0]];
+    return activation >= 0 && !pn_acts[activation].needs_x && !z->kept && z->layout == PN_PLAIN && next->differentiable == product->differentiable &&
            plan_root(b, next->out[0]) != plan_root(b, b->output_values[0]); /* backward overwrites the gradient of y, and that of the loss is a constant */
 }
 
-static void fuse(plan_builder *b, plan_node *linear, plan_node *next, int activation, int field) {
-    linear->activation = activation;
-    linear->attrs[field].i = activation;
+static void fuse(plan_builder *b, plan_node *product, plan_node *next, int activation, int field) {
+    product->activation = activation;
+    product->attrs[field].i = activation;
     for (int p = 0; p < pn_acts[activation].n_params && p < 2; p++) {
         /* A second parameter left at "none" has the value of the first, as in ops/activations.c. */
         const double value = next->attrs[p].f;
-        linear->attrs[field + 1 + p].f = p == 1 && isnan(value) ? next->attrs[0].f : value;
+        product->attrs[field + 1 + p].f = p == 1 && isnan(value) ? next->attrs[0].f : value;
     }
-    linear->out[0] = next->out[0];
-    b->values[next->out[0]].producer = (int)(linear - b->nodes);
+    product->out[0] = next->out[0];
+    b->values[next->out[0]].producer = (int)(product - b->nodes);
     next->live = false;
 }
 
 void pn_plan_fuse_activations(plan_builder *b) {
-    const pn_op *linear = pn_op_find("linear");
     const int *last_reader = count_uses(b);
-    if (!linear || !last_reader || !b->spec->fuse) return;
-    const int field = pn_op_field(linear, "activation");
-    for (int i = 0; field >= 0 && i < b->n_nodes; i++) {
+    if (!last_reader || !b->spec->fuse) return;
+    for (int i = 0; i < b->n_nodes; i++) {
         plan_node *n = &b->nodes[i];
-        if (!n->live || n->op != linear || n->attrs[field].i >= 0) continue;
+        const int field = n->op->fused;
+        if (!n->live || !(n->op->flags & PN_FUSES) || n->attrs[field].i >= 0) continue;
         const int reader = only_reader(b, n->out[0], last_reader);
         if (reader < 0) continue;
         const int activation = activation_of(b->nodes[reader].op);

@@ -90,7 +90,7 @@ enum {
     PN_USER = 64,              /* runs user code (pn.Function): member 0 only, may fail through the run's error */
     PN_BATCH_INNER_IO = 128,   /* in a plan input 0 and output 0 are stored batch-innermost (graph/layout.h) */
     PN_CHANNEL_BLOCK_IO = 256, /* ... or in blocks of 16 channels */
-    PN_FUSES = 512             /* attribute 0 is an activation that a plan has fused, -1 for none; without it backward reads no output */
+    PN_FUSES = 512             /* attribute `fused` is an activation that a plan has fused, -1 for none; without it backward reads no output */
 };
 
 typedef struct pn_op {
@@ -109,11 +109,12 @@ typedef struct pn_op {
     unsigned needs_in;                                 /* backward reads the data of these inputs (bit i; bit 31: all from 31 on) */
     unsigned needs_out;                                /* backward reads the data of these outputs */
     unsigned flags;
+    int fused;        /* PN_FUSES: the attribute that is the activation; it, its two parameters and nothing else stand at the end of the fields */
     const char *file; /* __FILE__-like path below csrc/, for pn.source */
 } pn_op;
 
 /* The outputs that backward reads with these attributes, as bits. */
-static inline unsigned pn_op_reads_out(const pn_op *op, const pn_value *attrs) { return (op->flags & PN_FUSES) && attrs[0].i < 0 ? 0 : op->needs_out; }
+static inline unsigned pn_op_reads_out(const pn_op *op, const pn_value *attrs) { return (op->flags & PN_FUSES) && attrs[op->fused].i < 0 ? 0 : op->needs_out; }
 
 extern const pn_op *const pn_ops[]; /* all ops of ops.def, NULL at the end */
 const pn_op *pn_op_find(const char *name);

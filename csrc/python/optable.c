@@ -103,8 +103,8 @@ static bool describe(pn_py_op *p, const pn_op *op) {
         p->field_name[p->n_hidden] = PyUnicode_InternFromString(op->fields[p->n_hidden].name);
         if (!p->field_name[p->n_hidden]) return false;
     }
-    /* The activation behind linear is for plans: its backward overwrites the gradient of the output, which teaching mode may still show. */
-    p->n_fields = op == &pn_op_linear ? 0 : p->n_hidden;
+    /* The activation behind a product is for plans: its backward overwrites the gradient of the output, which teaching mode may still show. */
+    p->n_fields = op->flags & PN_FUSES ? op->fused : p->n_hidden;
     p->all_default = pn_op_defaults(op, p->defaults, &missing);
     p->comparison = is_comparison(op->name);
     p->integers = integer_sister(op);

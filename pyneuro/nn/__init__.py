@@ -27,6 +27,7 @@ from pyneuro.nn.activations import (
     Tanh,
 )  # fmt: skip
 from pyneuro.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
+from pyneuro.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
 from pyneuro.nn.layers import Dense, Dropout, Embedding, Flatten, Identity, Linear, Rescaling
 from pyneuro.nn.losses import (
     BCELoss,
@@ -46,7 +47,8 @@ from pyneuro.nn.module import Module, Parameter
 Swish = SiLU
 
 __all__ = [
-    "ELU", "GELU", "SELU", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dense", "Dropout", "Embedding",
+    "ELU", "GELU", "SELU", "BCELoss", "BCEWithLogitsLoss", "Conv1d", "Conv2d", "ConvTranspose2d",
+    "CrossEntropyLoss", "Dense", "Dropout", "Embedding",
     "Flatten", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LeakyReLU", "Linear",
     "LogSigmoid", "LogSoftmax", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter",
     "ParameterList", "ReLU", "Rescaling", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus",

@@ -185,6 +185,33 @@ def product(rng, name):
     yield [spread(rng, (33, 17)), spread(rng, (35, 17)), spread(rng, (35,))], {}
 
 
+def convolution(rng, name):
+    """Odd sizes, every attribute, every algorithm. The transposed one's weight begins with the channels of x."""
+    turned = name == "conv_transpose2d"
+    plain = [
+        ((2, 3, 5, 4), (2, 3, 3, 2), {}),
+        ((1, 2, 4, 7), (3, 2, 2, 3), {"stride": (2, 3), "padding": (1, 2)}),
+        ((2, 2, 5, 5), (2, 2, 3, 3), {"dilation": 2, "padding": 2}),
+        ((3, 4, 3, 3), (6, 2, 3, 3), {"groups": 2, "padding": (0, 1, 1, 2)}),
+        ((1, 3, 4, 4), (3, 1, 3, 3), {"groups": 3, "padding": 1}),
+        ((3, 2, 3, 3), (5, 2, 1, 1), {}),
+        ((1, 1, 2, 2), (2, 1, 4, 4), {"padding": 2}),
+    ]
+    for k, (x, w, attrs) in enumerate(plain):
+        for algorithm in ("naive", "im2col"):
+            given = {**attrs, "algorithm": algorithm}
+            channels = w[1] * attrs.get("groups", 1)
+            if turned:
+                x = (x[0], w[0], *x[2:])
+                if k == 1:
+                    given["output_padding"] = (1, 2)
+            else:
+                channels = w[0]
+            arrays = [spread(rng, x), spread(rng, w)]
+            yield arrays + ([spread(rng, (channels,))] if k % 2 == 0 else []), given
+    yield [spread(rng, (2, 2, 3, 3)), spread(rng, (2, 2, 2, 2)), spread(rng, (2,))], {"stride": 2}
+
+
 def rest(rng, name):
     if name == "clip":
         yield [spread(rng, (3, 5), (-1.0, 1.0))], {"min": -1.0, "max": 1.0}
@@ -215,6 +242,7 @@ _FAMILIES = [
     (shapes, ["reshape", "expand", "transpose", "slice", "concat", "stack"]),
     (choice, ["where", "gather", "index_select"]),
     (product, ["matmul", "linear"]),
+    (convolution, ["conv2d", "conv_transpose2d"]),
     (rest, ["clip", "prelu", "dropout", "cumsum", "cast"]),
 ]
 FAMILY = {name: family for family, names in _FAMILIES for name in names}

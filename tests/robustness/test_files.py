@@ -51,6 +51,11 @@ NETS = {
         nn.Hardtanh(-2, 3), nn.GELU("tanh"), nn.Softplus(2), nn.PReLU(5), nn.Softmax(1), nn.LogSoftmax(stable=False),
         nn.Dropout(keep=0.8),
     ),
+    "convolutions": lambda: nn.Sequential(
+        nn.Conv1d(2, 3, 5, padding="same"), nn.Conv2d(3, 6, (3, 2), stride=2, padding=(1, 0), groups=3),
+        nn.Conv2d(6, 4, 3, dilation=2, bias=False, algorithm="naive"),
+        nn.ConvTranspose2d(4, 2, 3, stride=2, padding=1, output_padding=(1, 0)),
+    ),
     "nested": lambda: nn.Sequential({"body": nn.Sequential(nn.Linear(2, 3), nn.ReLU()), "head": nn.Linear(3, 1)}),
     "float64": lambda: small().to("float64"),
     "mixed": lambda: nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, dtype="float64")),
