@@ -48,8 +48,11 @@ def interrupted_fit(net, x, y, delay, **given):
     return interrupted(lambda: net.fit(x, y, callbacks=[begun], **given), delay, begun.event)
 
 
-def check_latency(call, after=lambda: None, moments=MOMENTS, longest=0.15):
-    """The promise, at `moments` random moments; `after` is called behind each interrupt. A second try is allowed."""
+def check_latency(call, after=lambda: None, moments=MOMENTS, longest=0.15, alone=True):
+    """The promise, at `moments` random moments; `after` is called behind each interrupt. A second try is allowed.
+
+    alone: no other threads of this process compute, so that its own time tells of the call.
+    """
     rng = random.Random()
     for attempt in (1, 2):
         found = []
@@ -60,7 +63,7 @@ def check_latency(call, after=lambda: None, moments=MOMENTS, longest=0.15):
         better = np.sort(passed)[: (moments + 1) // 2]
         text = " and ".join(f"{np.median(t) * 1e3:.1f} ms, at most {max(t) * 1e3:.1f} ms" for t in (own, better))
         print(text)
-        if np.median(own) < USUAL and max(own) < MOST and max(better) < MOST:
+        if max(better) < MOST and (not alone or (np.median(own) < USUAL and max(own) < MOST)):
             return
         assert attempt == 1, text
 
@@ -247,7 +250,7 @@ def test_many_python_threads_beside():
     for thread in others:
         thread.start()
     try:
-        check_latency(lambda: net.fit(x, y, epochs=10**7, verbose=0), moments=10)
+        check_latency(lambda: net.fit(x, y, epochs=10**7, verbose=0), moments=10, alone=False)
     finally:
         end.set()
         for thread in others:
