@@ -1,0 +1,54 @@
+"""Convolutions in a plan: an activation behind one is fused with it, which changes nothing but rounding."""
+
+import numpy as np
+import pytest
+
+import pyneuro as pn
+from pyneuro import nn
+from tests import tolerances
+
+
+def fused_and_not(net, x, y):
+    """(loss, gradients) of the same recording with and without fusion, and the texts of both plans."""
+    core, found, texts = pn._core, [], []
+    parameters = list(net.parameters())
+    opt = core.Optimizer("sgd", parameters, [0] * len(parameters), [{"lr": 0.1}])
+    for fuse in (True, False):
+        recorder = core.Recorder()
+        with recorder:
+            xt, yt = recorder.input(x), recorder.input(y)
+            loss = nn.functional.cross_entropy(net(xt), yt)
+        plan = core.Plan(recorder, [xt, yt], [loss], True, opt, True, fuse)
+        found.append((plan.run(x, y)[0], plan.gradients()))
+        texts.append(plan.text())
+    return found, texts
+
+
+@pytest.mark.parametrize("algorithm", ["naive", "im2col"])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, lambda: nn.LeakyReLU(0.2), lambda: nn.ELU(1.5)])
+def test_an_activation_is_fused(activation, algorithm):
+    net = nn.Sequential(
+        nn.Conv2d(2, 5, 3, padding=1, algorithm=algorithm), activation(),
+        nn.Conv2d(5, 4, 3, stride=2, algorithm=algorithm), activation(), nn.Flatten(), nn.Linear(36, 3), seed=2,
+    ).to("float64")  # fmt: skip
+    rng = np.random.default_rng(2)
+    found, texts = fused_and_not(net, rng.standard_normal((6, 2, 8, 8)), rng.integers(0, 3, 6))
+    assert [text.count(" conv2d+") for text in texts] == [4, 0]  # two layers, forward and backward
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=tolerances.NEARLY_BITS)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(a, b, **tolerances.FUSION)
+
+
+def test_an_output_that_is_used_twice_is_not_fused():
+    class Skip(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.out = nn.Conv2d(1, 3, 3, padding=1), nn.Linear(48, 2)
+
+        def forward(self, x):
+            z = self.conv(x)
+            return self.out((z.relu() + z).reshape((-1, 48)))
+
+    net, rng = Skip().to("float64"), np.random.default_rng(3)
+    _, texts = fused_and_not(net, rng.standard_normal((5, 1, 4, 4)), rng.integers(0, 2, 5))
+    assert [text.count("conv2d+") for text in texts] == [0, 0]
