@@ -25,6 +25,7 @@ LAYERS = (
     "Conv1d", "Conv2d", "ConvTranspose2d", "Linear", "Embedding", "Flatten", "Dropout", "Rescaling", "Identity",
     "Sigmoid", "Tanh", "Softsign", "SELU", "SiLU", "LogSigmoid", "Step", "ReLU", "LeakyReLU", "ELU", "Hardtanh", "GELU",
     "Softplus", "PReLU", "Softmax", "LogSoftmax",
+    "LayerNorm", "GroupNorm", "InstanceNorm2d",
 )  # fmt: skip
 _CONTAINERS = LAYERS[:3]
 

@@ -43,13 +43,14 @@ from pyneuro.nn.losses import (
     ZeroOneLoss,
 )  # fmt: skip
 from pyneuro.nn.module import Module, Parameter
+from pyneuro.nn.normalization import GroupNorm, InstanceNorm2d, LayerNorm
 
 Swish = SiLU
 
 __all__ = [
     "ELU", "GELU", "SELU", "BCELoss", "BCEWithLogitsLoss", "Conv1d", "Conv2d", "ConvTranspose2d",
-    "CrossEntropyLoss", "Dense", "Dropout", "Embedding",
-    "Flatten", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LeakyReLU", "Linear",
+    "CrossEntropyLoss", "Dense", "Dropout", "Embedding", "Flatten", "GroupNorm", "Hardtanh", "HingeLoss",
+    "HuberLoss", "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
     "LogSigmoid", "LogSoftmax", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter",
     "ParameterList", "ReLU", "Rescaling", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus",
     "Softsign", "StateError", "Step", "Swish", "Tanh", "ZeroOneLoss", "functional", "init",

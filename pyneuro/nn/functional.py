@@ -11,13 +11,14 @@ import warnings
 from pyneuro import _core, _functions
 from pyneuro.nn import _check
 from pyneuro.nn._convolve import conv1d, conv2d, conv_transpose2d
+from pyneuro.nn.normalization import group_norm, instance_norm, layer_norm
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv_transpose2d",
-    "cross_entropy", "dropout", "elu", "embedding",
-    "flatten", "gelu", "hardtanh", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "leaky_relu", "linear",
-    "log_softmax", "logsigmoid", "mse_loss", "nll_loss", "one_hot", "prelu", "relu", "selu", "sigmoid", "silu",
-    "smooth_l1_loss", "softmax", "softplus", "softsign", "tanh", "zero_one_loss",
+    "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu", "group_norm", "hardtanh", "hinge_loss",
+    "huber_loss", "instance_norm", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
+    "logsigmoid", "mse_loss", "nll_loss", "one_hot", "prelu", "relu", "selu", "sigmoid", "silu", "smooth_l1_loss",
+    "softmax", "softplus", "softsign", "tanh", "zero_one_loss",
 ]  # fmt: skip
 
 _ops = _core.ops

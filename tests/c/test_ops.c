@@ -61,6 +61,22 @@ TEST(ops_where) {
 
 TEST(ops_prelu) { check_all("prelu", "", LIST("();1", "7;1", "3,4;1", "3,4;4", "2,3,5;3", "2,3,4,5;3", "0,3;3", "3,0;1", "40,30,11;30", "9001;1")); }
 
+/* ---- normalisation ---- */
+
+TEST(ops_layer_norm) {
+    check_all("layer_norm", "normalized_shape=5", LIST("5;5;5", "3,5;5;5", "3,5;5", "2,3,5", "600,5;5;5", "0,5;5;5"));
+    check_all("layer_norm", "normalized_shape=3,70 eps=0.1", LIST("3,70;3,70;3,70", "2,3,70;3,70"));
+    check_all("layer_norm", "normalized_shape=4097", LIST("2,4097;4097;4097", "2,4097"));
+    check_all("layer_norm", "normalized_shape=1", LIST("4,1;1;1"));
+    check_all("layer_norm", "normalized_shape=0", LIST("2,0;0;0"));
+}
+
+TEST(ops_group_norm) {
+    check_all("group_norm", "num_groups=2", LIST("3,6;6;6", "3,6", "2,4,3;4", "2,4,3,5;4;4", "0,4,3;4;4", "2,4,0;4;4", "1,4,2100;4;4", "1,2,4097;2"));
+    check_all("group_norm", "num_groups=4 eps=0.1", LIST("2,4,3,3;4;4", "40,4,5;4;4"));
+    check_all("group_norm", "num_groups=1", LIST("2,130,40;130;130"));
+}
+
 /* ---- reductions ---- */
 
 TEST(ops_sum_mean) {
@@ -524,6 +540,7 @@ TEST(ops_same_input_twice) {
         check_twice("concat", "", "90,70", team);
         check_twice("stack", "dim=1", "90,70", team);
         check_twice("prelu", "", "1", team);
+        check_twice("layer_norm", "normalized_shape=90,70", "90,70", team);
     }
 }
 

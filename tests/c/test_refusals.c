@@ -26,6 +26,23 @@ static const refusal of_arithmetic[] = {
 };
 TEST(refusals_of_arithmetic) { CHECK_REFUSALS(of_arithmetic); }
 
+static const refusal of_normalisation[] = {
+    {"layer_norm", "normalized_shape=", "3", PN_E_VALUE, "normalized_shape is (), expected at least one size"},
+    {"layer_norm", "normalized_shape=5", "3,4", PN_E_VALUE, "x has shape (3, 4), expected (*, 5): it is normalized over its last dimensions"},
+    {"layer_norm", "normalized_shape=3,4", "4", PN_E_VALUE, "x has shape (4,), expected (*, 3, 4): it is normalized over its last dimensions"},
+    {"layer_norm", "normalized_shape=4", "3,4;3", PN_E_VALUE, "weight has shape (3,), expected (4,) as normalized_shape says"},
+    {"layer_norm", "normalized_shape=4", "3,4;4;1,4", PN_E_VALUE, "bias has shape (1, 4), expected (4,) as normalized_shape says"},
+    {"layer_norm", "normalized_shape=4 eps=-1", "3,4", PN_E_VALUE, "eps is -1, expected a finite number from 0 on"},
+    {"group_norm", "num_groups=1", "4", PN_E_VALUE, "x has shape (4,), expected (N, C, *)"},
+    {"group_norm", "num_groups=0", "3,4", PN_E_VALUE, "num_groups is 0, expected at least 1"},
+    {"group_norm", "num_groups=3", "2,4,5", PN_E_VALUE, "x has shape (2, 4, 5), and its 4 channels cannot be divided into 3 groups of one size"},
+    {"group_norm", "num_groups=2", "2,4,5;3", PN_E_VALUE, "weight has shape (3,), expected (4,) for x of shape (2, 4, 5)"},
+    {"group_norm", "num_groups=2", "2,4,5;4;1,4", PN_E_VALUE, "bias has shape (1, 4), expected (4,) for x of shape (2, 4, 5)"},
+    {"group_norm", "num_groups=2", "2,8,8,6;6", PN_E_VALUE,
+     "x has shape (2, 8, 8, 6), expected (N, 6, H, W) for weight of shape (6,). Is it channels-last? Use x.transpose(0, 3, 1, 2)"},
+};
+TEST(refusals_of_normalisation) { CHECK_REFUSALS(of_normalisation); }
+
 static const refusal of_shapes[] = {
     {"reshape", "shape=-2", "3,4", PN_E_VALUE, "shape has size -2 in dimension 0, expected 0 or more, or one -1"},
     {"reshape", "shape=-1,3,-1", "3,4", PN_E_VALUE, "shape has -1 in dimensions 0 and 2, only one can be worked out"},

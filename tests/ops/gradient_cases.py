@@ -212,6 +212,19 @@ def convolution(rng, name):
     yield [spread(rng, (2, 2, 3, 3)), spread(rng, (2, 2, 2, 2)), spread(rng, (2,))], {"stride": 2}
 
 
+def norm(rng, name):
+    if name == "layer_norm":
+        shapes = [((3, 5), 1), ((2, 3, 17), 2), ((300, 3), 1), ((4, 1), 1)]
+        cases = [(x, x[-k:], {"normalized_shape": x[-k:]}) for x, k in shapes]
+    else:
+        shapes = [((2, 6, 3, 3), 3), ((3, 4), 2), ((2, 3, 17), 3), ((1, 4, 2), 1)]
+        cases = [(x, x[1:2], {"num_groups": groups}) for x, groups in shapes]
+    for x, w, attrs in cases:
+        yield [spread(rng, x), spread(rng, w), spread(rng, w)], attrs
+        yield [spread(rng, x), spread(rng, w)], {**attrs, "eps": 0.1}
+        yield [spread(rng, x)], attrs
+
+
 def rest(rng, name):
     if name == "clip":
         yield [spread(rng, (3, 5), (-1.0, 1.0))], {"min": -1.0, "max": 1.0}
@@ -243,6 +256,7 @@ _FAMILIES = [
     (choice, ["where", "gather", "index_select"]),
     (product, ["matmul", "linear"]),
     (convolution, ["conv2d", "conv_transpose2d"]),
+    (norm, ["layer_norm", "group_norm"]),
     (rest, ["clip", "prelu", "dropout", "cumsum", "cast"]),
 ]
 FAMILY = {name: family for family, names in _FAMILIES for name in names}

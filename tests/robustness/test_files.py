@@ -49,7 +49,8 @@ NETS = {
         nn.Step(at_zero=1), nn.ReLU(relu_grad_at_zero=1), nn.LeakyReLU(0.2),
         nn.LeakyReLU(0.2, relu_grad_at_zero=1), nn.ELU(0.5),
         nn.Hardtanh(-2, 3), nn.GELU("tanh"), nn.Softplus(2), nn.PReLU(5), nn.Softmax(1), nn.LogSoftmax(stable=False),
-        nn.Dropout(keep=0.8),
+        nn.Dropout(keep=0.8), nn.LayerNorm((2, 3), bias=False), nn.LayerNorm(4, elementwise_affine=False),
+        nn.GroupNorm(2, 4, eps=0.1), nn.InstanceNorm2d(3), nn.InstanceNorm2d(3, affine=True, bias=False),
     ),
     "convolutions": lambda: nn.Sequential(
         nn.Conv1d(2, 3, 5, padding="same"), nn.Conv2d(3, 6, (3, 2), stride=2, padding=(1, 0), groups=3),

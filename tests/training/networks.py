@@ -78,6 +78,25 @@ def smooth(seed=1):
     return nn.Sequential(*layers, seed=seed)
 
 
+class Images(nn.Module):
+    """(N, 16) as images (N, 4, 2, 2), normalized twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.groups = nn.GroupNorm(2, 4)
+        self.instance = nn.InstanceNorm2d(4, affine=True)
+
+    def forward(self, x):
+        h = self.groups(x.reshape((-1, 4, 2, 2)))
+        return (h + self.instance(h.tanh())).reshape((-1, 16))
+
+
+def normalized(seed=1):
+    """Normalisation over features, over groups of channels of a small image, and over one channel."""
+    layers = [nn.LayerNorm(6), nn.Linear(6, 16, bias=False), nn.LayerNorm((16,), bias=False), nn.ReLU()]
+    return nn.Sequential(*layers, Images(), nn.Linear(16, 3), seed=seed)
+
+
 def data(rows=90, features=6, classes=3, seed=0):
     """Separable classes in Gaussian noise, float64."""
     rng = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ NETS = {
     "own forward": networks.Twice,
     "tied and frozen": networks.Tied,
     "smooth": networks.smooth,
+    "normalized": networks.normalized,
 }
 RULES = {
     "sgd": lambda: optim.SGD(lr=0.1),
