@@ -26,6 +26,8 @@ LAYERS = (
     "Sigmoid", "Tanh", "Softsign", "SELU", "SiLU", "LogSigmoid", "Step", "ReLU", "LeakyReLU", "ELU", "Hardtanh", "GELU",
     "Softplus", "PReLU", "Softmax", "LogSoftmax",
     "LayerNorm", "GroupNorm", "InstanceNorm2d",
+    "MaxPool1d", "MaxPool2d", "AvgPool1d", "AvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d", "Dropout2d", "Unflatten",
 )  # fmt: skip
 _CONTAINERS = LAYERS[:3]
 

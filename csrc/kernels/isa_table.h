@@ -5,6 +5,7 @@
 #include "kernels/reduce_impl.h"
 #include "kernels/softmax_impl.h"
 #include "kernels/dropout_impl.h"
+#include "kernels/pool_impl.h"
 #include "kernels/update_impl.h"
 #include "kernels/gemm_impl.h" /* R_(pn_gemm_table) */
 #include "kernels/probe.h"
@@ -33,6 +34,10 @@ static void R_(fill)(R_(pn_kernels) *t) {
         .log_softmax_backward = R_(log_softmax_backward),
         .dropout = R_(dropout),
         .transpose = R_(transpose),
+        .max_pool2 = R_(max_pool2),
+        .max_pool2_backward = R_(max_pool2_backward),
+        .avg_pool2 = R_(avg_pool2),
+        .avg_pool2_backward = R_(avg_pool2_backward),
         .gemm = R_(pn_gemm_table),
         .probe = R_(pn_probe),
     };

@@ -85,6 +85,11 @@ typedef struct pn_hyper {
         /* Dropout: y (= or +=) x * scale where the Philox uniform of element first + i is >= drop, else 0. Its own backward, with x = gy. */                  \
         void (*dropout)(real * y, const real *x, int64_t n, uint64_t key, uint64_t counter, uint64_t first, double drop, double scale, bool add);              \
         void (*transpose)(real * y, const real *x, int64_t rows, int64_t cols, int64_t ldx, int64_t ldy); /* y[c, r] = x[r, c] */                              \
+        /* Pooling over 2 x 2 with stride 2: y[rows, cols], rows of x ldx apart; gradients (= or +=). See kernels/pool_impl.h. */                              \
+        void (*max_pool2)(real * y, const real *x, int64_t rows, int64_t cols, int64_t ldx);                                                                   \
+        void (*max_pool2_backward)(real * gx, const real *x, const real *gy, int64_t rows, int64_t cols, int64_t ldx, bool add);                               \
+        void (*avg_pool2)(real * y, const real *x, int64_t rows, int64_t cols, int64_t ldx, real factor);                                                      \
+        void (*avg_pool2_backward)(real * gx, const real *gy, int64_t rows, int64_t cols, int64_t ldx, real factor, bool add);                                 \
         /* One update rule over n elements: w, g and up to three state arrays (NULL where unused). g is read only. */                                          \
         void (*update[PN_UPDATE_COUNT])(real * w, const real *g, real *s0, real *s1, real *s2, int64_t n, const pn_hyper *h);                                  \
         pn_gemm##suffix##_fn gemm;                      /* see kernels/gemm.h */                                                                               \

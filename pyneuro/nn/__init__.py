@@ -44,14 +44,27 @@ from pyneuro.nn.losses import (
 )  # fmt: skip
 from pyneuro.nn.module import Module, Parameter
 from pyneuro.nn.normalization import GroupNorm, InstanceNorm2d, LayerNorm
+from pyneuro.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    Dropout2d,
+    MaxPool1d,
+    MaxPool2d,
+    Unflatten,
+)  # fmt: skip
 
 Swish = SiLU
 
 __all__ = [
-    "ELU", "GELU", "SELU", "BCELoss", "BCEWithLogitsLoss", "Conv1d", "Conv2d", "ConvTranspose2d",
-    "CrossEntropyLoss", "Dense", "Dropout", "Embedding", "Flatten", "GroupNorm", "Hardtanh", "HingeLoss",
-    "HuberLoss", "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
-    "LogSigmoid", "LogSoftmax", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter",
+    "ELU", "GELU", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
+    "AvgPool1d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "Conv1d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss",
+    "Dense", "Dropout", "Dropout2d", "Embedding", "Flatten", "GroupNorm", "Hardtanh", "HingeLoss", "HuberLoss",
+    "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax",
+    "MSELoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter",
     "ParameterList", "ReLU", "Rescaling", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus",
-    "Softsign", "StateError", "Step", "Swish", "Tanh", "ZeroOneLoss", "functional", "init",
+    "Softsign", "StateError", "Step", "Swish", "Tanh", "Unflatten", "ZeroOneLoss", "functional", "init",
 ]  # fmt: skip

@@ -11,14 +11,25 @@ import warnings
 from pyneuro import _core, _functions
 from pyneuro.nn import _check
 from pyneuro.nn._convolve import conv1d, conv2d, conv_transpose2d
+from pyneuro.nn._pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
 from pyneuro.nn.normalization import group_norm, instance_norm, layer_norm
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv_transpose2d",
-    "cross_entropy", "dropout", "elu", "embedding", "flatten", "gelu", "group_norm", "hardtanh", "hinge_loss",
-    "huber_loss", "instance_norm", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
-    "logsigmoid", "mse_loss", "nll_loss", "one_hot", "prelu", "relu", "selu", "sigmoid", "silu", "smooth_l1_loss",
-    "softmax", "softplus", "softsign", "tanh", "zero_one_loss",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
+    "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv_transpose2d",
+    "cross_entropy", "dropout", "dropout2d", "elu", "embedding", "flatten", "gelu", "group_norm", "hardtanh",
+    "hinge_loss", "huber_loss", "instance_norm", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear",
+    "log_softmax", "logsigmoid", "max_pool1d", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "prelu", "relu", "selu",
+    "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "softsign", "tanh", "zero_one_loss",
 ]  # fmt: skip
 
 _ops = _core.ops
@@ -89,6 +100,23 @@ def dropout(input, p=None, training=True, *, rate=None, keep=None):
     old = _core.set_training(True)
     try:
         return _ops["dropout"](input, p)
+    finally:
+        _core.set_training(old)
+
+
+def dropout2d(input, p=None, training=True, *, rate=None, keep=None):
+    """Sets whole channels of (N, C, ...) to 0 with probability p and the others to x / (1 - p), see `nn.Dropout2d`.
+
+    >>> y = dropout2d([[[1.0, 1.0]] * 50], 0.5)
+    >>> all(pair in ([0.0, 0.0], [2.0, 2.0]) for pair in y.tolist()[0])
+    True
+    """
+    p = _check.drop("dropout2d", p, rate, keep)
+    if not training:
+        return _tensor(input)
+    old = _core.set_training(True)
+    try:
+        return _ops["dropout2d"](input, p)
     finally:
         _core.set_training(old)
 

@@ -94,6 +94,23 @@ TEST(ops_sum_mean) {
     check_all("sum", "dim=1", LIST("i<5 3,4", "i<5 3,4,70"));
 }
 
+TEST(ops_pooling) {
+    const char *const names[] = {"max_pool2d", "avg_pool2d"};
+    for (int i = 0; i < 2; i++) {
+        check_all(names[i], "kernel_size=2", LIST("1,1,2,2", "2,3,4,6", "3,5,7", "0,3,4,4", "3,33,70", "2,2,4,38"));
+        check_all(names[i], "kernel_size=3 stride=2 padding=1 ceil_mode=True", LIST("2,3,7,9", "1,1,1", "2,40,38"));
+        check_all(names[i], "kernel_size=2,3 stride=1,4 padding=1,0", LIST("2,3,7,9", "0,3,4,4"));
+    }
+    check_all("max_pool2d", "kernel_size=3 stride=1 padding=1 dilation=2,3", LIST("2,3,7,9"));
+    check_all("avg_pool2d", "kernel_size=3 padding=1 count_include_pad=False", LIST("2,3,7,9"));
+    check_all("avg_pool2d", "kernel_size=2 divisor_override=-3", LIST("2,3,7,9"));
+    check_all("adaptive_max_pool2d", "output_size=1", LIST("2,3,7,9", "1,70,70", "0,3,2,2"));
+    check_all("adaptive_avg_pool2d", "output_size=1", LIST("2,3,7,9", "1,70,70", "0,3,2,2"));
+    check_all("adaptive_max_pool2d", "output_size=3,-1", LIST("2,3,7,9", "3,2,5"));
+    check_all("adaptive_avg_pool2d", "output_size=9,4", LIST("2,3,7,9", "3,2,5"));
+    check_all("dropout2d", "p=0.4", LIST("3,17,2,3", "130,2", "0,3,2", "2,3,0", "3,1,9001"));
+}
+
 TEST(ops_cumsum) {
     check_all("cumsum", "", LIST("()", "7", "3,5", "2,3,4", "70,300", "i<9 4,4"));
     check_all("cumsum", "dim=0", LIST("7", "130,70", "5,0", "0,5", "9001", "i<9 4,4"));

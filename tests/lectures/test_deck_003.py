@@ -1,4 +1,4 @@
-"""Deck 003, "Introduction to artificial neural networks": items 39-45 and its optimisers."""
+"""Deck 003, "Introduction to artificial neural networks": items 36, 39-45 and its optimisers."""
 
 import math
 
@@ -10,6 +10,24 @@ from pyneuro import nn, optim
 from tests.lectures.lecture import same, t64
 
 F = nn.functional
+
+
+def test_item_36_max_and_average_pooling():
+    """2 x 2 windows with stride 2: largest elements and means, and the mask of ones from backward."""
+    table = [[[[1.0, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]]]]
+    x = t64(table, grad=True)
+    y = F.max_pool2d(x, 2)
+    assert y.tolist() == [[[[6.0, 8.0], [3.0, 4.0]]]]
+    y.sum().backward()
+    mask = np.zeros((4, 4))
+    for place in ((1, 1), (1, 3), (2, 0), (3, 3)):
+        mask[place] = 1
+    np.testing.assert_array_equal(x.grad.numpy()[0, 0], mask)
+    x = t64(table, grad=True)
+    y = nn.AvgPool2d(2, stride=2)(x)
+    assert y.tolist() == [[[[3.25, 5.25], [2.0, 2.0]]]]
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.full((1, 1, 4, 4), 0.25))
 
 
 def test_item_39_logistic_regression():

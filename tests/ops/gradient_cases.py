@@ -225,6 +225,24 @@ def norm(rng, name):
         yield [spread(rng, x)], attrs
 
 
+def pooling(rng, name):
+    shape = (2, 3, 7, 9)
+    x = (lambda s: distinct(rng, s)) if "max" in name else (lambda s: spread(rng, s))
+    if name.startswith("adaptive"):
+        for size in ((1,), (3, 4), (-1, 2), (9, 11)):
+            yield [x(shape)], {"output_size": size}
+        return
+    yield [x((2, 2, 4, 38))], {"kernel_size": 2}
+    yield [x((3, 5, 7))], {"kernel_size": 2}
+    yield [x(shape)], {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}
+    yield [x(shape)], {"kernel_size": (2, 3), "stride": (1, 4), "padding": (1, 0)}
+    if name == "max_pool2d":
+        yield [x(shape)], {"kernel_size": 3, "stride": 1, "padding": 1, "dilation": (2, 3)}
+    else:
+        yield [x(shape)], {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}
+        yield [x(shape)], {"kernel_size": 2, "divisor_override": 3}
+
+
 def rest(rng, name):
     if name == "clip":
         yield [spread(rng, (3, 5), (-1.0, 1.0))], {"min": -1.0, "max": 1.0}
@@ -236,6 +254,9 @@ def rest(rng, name):
         for dim in (0, 1, -1):
             yield [spread(rng, (3, 17))], {"dim": dim}
         yield [spread(rng, ())], {}
+    elif name == "dropout2d":
+        yield [spread(rng, (3, 17, 2, 3))], {"p": 0.4}
+        yield [spread(rng, (70, 2))], {"p": 0.4}
     elif name == "dropout":
         yield [spread(rng, (3, 17))], {"p": 0.4}
         yield [spread(rng, (3, 17))], {"p": 0.0}
@@ -257,7 +278,8 @@ _FAMILIES = [
     (product, ["matmul", "linear"]),
     (convolution, ["conv2d", "conv_transpose2d"]),
     (norm, ["layer_norm", "group_norm"]),
-    (rest, ["clip", "prelu", "dropout", "cumsum", "cast"]),
+    (pooling, ["max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d"]),
+    (rest, ["clip", "prelu", "dropout", "dropout2d", "cumsum", "cast"]),
 ]
 FAMILY = {name: family for family, names in _FAMILIES for name in names}
 

@@ -57,6 +57,12 @@ NETS = {
         nn.Conv2d(6, 4, 3, dilation=2, bias=False, algorithm="naive"),
         nn.ConvTranspose2d(4, 2, 3, stride=2, padding=1, output_padding=(1, 0)),
     ),
+    "pooling": lambda: nn.Sequential(
+        nn.MaxPool1d(2), nn.MaxPool2d((2, 3), 1, (1, 0), 2, ceil_mode=True), nn.AvgPool1d(3, 2, 1),
+        nn.AvgPool2d(2, divisor_override=3, count_include_pad=False), nn.AdaptiveAvgPool1d(2),
+        nn.AdaptiveAvgPool2d((None, 2)), nn.AdaptiveMaxPool1d(2), nn.AdaptiveMaxPool2d(1), nn.Dropout2d(0.3),
+        nn.Unflatten(1, (2, -1)),
+    ),
     "nested": lambda: nn.Sequential({"body": nn.Sequential(nn.Linear(2, 3), nn.ReLU()), "head": nn.Linear(3, 1)}),
     "float64": lambda: small().to("float64"),
     "mixed": lambda: nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, dtype="float64")),
