@@ -22,16 +22,17 @@ static const real *R_(spread)(const layout *l, const R_(pn_kernels) *k, const re
 }
 
 /* One row: y, and its mean and 1 / deviation to saved (2). */
-static void R_(forward_row)(const pn_call *c, const layout *l, int64_t row, double *saved, real *room) {
+static void R_(forward_row)(const pn_call *c, pn_member *m, const layout *l, int64_t row, double *saved) {
+    real *room = m->scratch;
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const real *x = (const real *)c->in[0].data + row * l->n;
     real *y = (real *)c->out[0].data + row * l->n;
     double total = 0, rest = 0, squares = 0;
     saved[0] = saved[1] = 0;
     if (l->n == 0) return;
-    for (int64_t i = 0; i < l->n; i += PN_BLOCK) total += k->sum(x + i, least(l->n - i, PN_BLOCK));
+    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) total += k->sum(x + i, least(l->n - i, PN_BLOCK));
     const real mean = (real)(total / (double)l->n);
-    for (int64_t i = 0; i < l->n; i += PN_BLOCK) {
+    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) {
         const int64_t n = least(l->n - i, PN_BLOCK);
         k->binary[PN_BIN_sub](y + i, x + i, 1, &mean, 0, n);
         rest += k->sum(y + i, n);
@@ -41,7 +42,7 @@ static void R_(forward_row)(const pn_call *c, const layout *l, int64_t row, doub
     const double variance = squares / (double)l->n - rest * rest, scale = 1 / sqrt((variance < 0 ? 0 : variance) + c->attrs[1].f);
     const real shift = (real)rest;
     saved[0] = mean + rest, saved[1] = scale;
-    for (int64_t i = 0; i < l->n; i += PN_BLOCK) {
+    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) {
         const int64_t n = least(l->n - i, PN_BLOCK);
         k->binary[PN_BIN_sub](y + i, y + i, 1, &shift, 0, n);
         k->scale(y + i, y + i, (real)scale, n, false);
@@ -61,13 +62,14 @@ static const real *R_(load_piece)(const pn_call *c, const layout *l, int64_t row
 }
 
 /* gx of one row, as scale (slope (x - mean) + g + offset). */
-static void R_(backward_row)(const pn_call *c, const layout *l, int64_t row, const double *saved, real *room) {
+static void R_(backward_row)(const pn_call *c, pn_member *m, const layout *l, int64_t row, const double *saved) {
+    real *room = m->scratch;
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const real mean = (real)saved[0], *g = NULL;
     const double shift = saved[0] - mean, scale = saved[1];
     real *gx = (real *)c->gin[0].data + row * l->n, *t = room + l->piece;
     double sum = 0, product = 0;
-    for (int64_t i = 0; i < l->n; i += PN_BLOCK) {
+    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) {
         const int64_t n = least(l->n - i, PN_BLOCK);
         g = R_(load_piece)(c, l, row, i, n, mean, room);
         sum += k->sum(g, n);
@@ -75,7 +77,7 @@ static void R_(backward_row)(const pn_call *c, const layout *l, int64_t row, con
     }
     const double slope = -scale * scale * (product - shift * sum) / (double)l->n;
     const real offset = (real)(-sum / (double)l->n - slope * shift);
-    for (int64_t i = 0; i < l->n; i += PN_BLOCK) {
+    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) {
         const int64_t n = least(l->n - i, PN_BLOCK);
         if (l->n > PN_BLOCK) g = R_(load_piece)(c, l, row, i, n, mean, room); /* a row of one piece is still there */
         k->scale(t, t, (real)slope, n, false);
@@ -94,9 +96,9 @@ static void R_(each_row)(const pn_call *c, pn_member *m, const layout *l, bool b
     for (int64_t row = lo; row < hi; row++) {
         if ((row - lo) % block == 0 && pn_member_stopped(m)) return;
         if (back)
-            R_(backward_row)(c, l, row, saved + 2 * row, m->scratch);
+            R_(backward_row)(c, m, l, row, saved + 2 * row);
         else
-            R_(forward_row)(c, l, row, saved + 2 * row, m->scratch);
+            R_(forward_row)(c, m, l, row, saved + 2 * row);
     }
 }
 
@@ -116,13 +118,14 @@ static void R_(sum_columns)(const pn_call *c, const layout *l, int64_t chunk, in
 }
 
 /* group_norm: the same two sums over one channel of one sample, number `run` of all. */
-static void R_(sum_run)(const pn_call *c, const layout *l, int64_t run, double *partial, real *room) {
+static void R_(sum_run)(const pn_call *c, pn_member *m, const layout *l, int64_t run, double *partial) {
+    real *room = m->scratch;
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const real *x = (const real *)c->in[0].data + run * l->inner, *gy = (const real *)c->gout[0].data + run * l->inner;
     const double *saved = (const double *)c->saved + 2 * (run / (l->channels / l->groups));
     const real mean = (real)saved[0];
     double product = 0, sum = 0;
-    for (int64_t i = 0; i < l->inner; i += PN_BLOCK) {
+    for (int64_t i = 0; more(i, l->inner, m); i += PN_BLOCK) {
         const int64_t n = least(l->inner - i, PN_BLOCK);
         k->binary[PN_BIN_sub](room, x + i, 1, &mean, 0, n);
         product += k->dot(gy + i, room, n);
@@ -148,7 +151,7 @@ static void R_(sum_chunks)(const pn_call *c, pn_member *m, const layout *l) {
     pn_member_share(m, l->chunks * l->channels, block, &lo, &hi);
     for (int64_t run = lo; run < hi; run++) {
         if ((run - lo) % block == 0 && pn_member_stopped(m)) return;
-        R_(sum_run)(c, l, run, partial + 2 * run, m->scratch);
+        R_(sum_run)(c, m, l, run, partial + 2 * run);
     }
 }
 
@@ -199,6 +202,9 @@ static void R_(group_backward)(const pn_call *c, pn_member *m) {
 #define WIDTH 64  /* columns that are summed side by side */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Whether a row of n elements goes on at piece i: a long one looks at the poll, and what it leaves undone nobody reads. */
+static inline bool more(int64_t i, int64_t n, pn_member *m) { return i < n && (i == 0 || !pn_member_stopped(m)); }
 
 /* x as (rows, n), rows of `groups` groups in turn; the elements of a row have the w and b of n / inner channels, each for a run of `inner`. */
 typedef struct layout {
