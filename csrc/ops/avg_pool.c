@@ -39,12 +39,13 @@ static void R_(avg_forward)(const pn_call *c, pn_member *m, pn_pool_kind kind) {
         if (!p.pairs) {
             R_(avg_row)(&a, m, oh, x + plane * area, y + r * p.w.out, &done);
             r++;
-        } else { /* up to the end of the plane in one call */
-            const int64_t rest = p.h.out - oh < hi - r ? p.h.out - oh : hi - r;
+        } else { /* up to the end of the plane, or of a piece, in one call */
+            const int64_t most = pn_pool_pair_rows(&p), left = p.h.out - oh < hi - r ? p.h.out - oh : hi - r, rest = left < most ? left : most;
             R_(pn_call_kernels)(c)->avg_pool2(y + r * p.w.out, x + plane * area + 2 * oh * p.w.in, rest, p.w.out, p.w.in, (real)(1 / pn_divisor_pairs(&a)));
             r += rest;
+            done += 2 * rest * p.w.in;
         }
-        if (pn_pool_stopped(m, &done, p.w.in)) return;
+        if (pn_pool_stopped(m, &done, p.w.out)) return;
     }
 }
 
@@ -70,9 +71,14 @@ static void R_(spread)(const pn_average *a, pn_member *m, const real *gy, real *
 }
 
 /* One plane, windows of 2 x 2. An odd last row or column belongs to no window. */
-static void R_(spread_pairs)(const pn_call *c, const pn_average *a, const real *gy, real *gx, bool add) {
+static void R_(spread_pairs)(const pn_call *c, pn_member *m, const pn_average *a, const real *gy, real *gx, bool add, int64_t *done) {
     const int64_t h = a->pool.h.in, w = a->pool.w.in;
-    R_(pn_call_kernels)(c)->avg_pool2_backward(gx, gy, a->pool.h.out, a->pool.w.out, w, (real)(1 / pn_divisor_pairs(a)), add);
+    const int64_t most = pn_pool_pair_rows(&a->pool), out = a->pool.h.out;
+    for (int64_t r = 0; r < out; r += most) {
+        const int64_t rows = out - r < most ? out - r : most;
+        R_(pn_call_kernels)(c)->avg_pool2_backward(gx + 2 * r * w, gy + r * a->pool.w.out, rows, a->pool.w.out, w, (real)(1 / pn_divisor_pairs(a)), add);
+        if (pn_pool_stopped(m, done, 2 * rows * w)) return;
+    }
     if (add) return;
     for (int64_t i = 0; w % 2 && i < h; i++) gx[i * w + w - 1] = 0;
     if (h % 2) memset(gx + (h - 1) * w, 0, (size_t)w * sizeof *gx);
@@ -89,7 +95,7 @@ static void R_(avg_backward)(const pn_call *c, pn_member *m, pn_pool_kind kind) 
     pn_member_share(m, p.planes, pn_pool_plane_block(&p), &lo, &hi);
     for (int64_t k = lo; k < hi; k++) {
         if (p.pairs) {
-            R_(spread_pairs)(c, &a, gy + k * outputs, gx + k * area, c->gin_add[0]);
+            R_(spread_pairs)(c, m, &a, gy + k * outputs, gx + k * area, c->gin_add[0], &done);
         } else {
             if (!c->gin_add[0]) memset(gx + k * area, 0, (size_t)area * sizeof *gx);
             R_(spread)(&a, m, gy + k * outputs, gx + k * area);

@@ -40,12 +40,13 @@ static void R_(max_forward)(const pn_call *c, pn_member *m, pn_pool_kind kind) {
         if (!p.pairs) {
             R_(max_row)(&p, m, oh, x + plane * area, y + r * p.w.out, &done);
             r++;
-        } else { /* up to the end of the plane in one call */
-            const int64_t rest = p.h.out - oh < hi - r ? p.h.out - oh : hi - r;
+        } else { /* up to the end of the plane, or of a piece, in one call */
+            const int64_t most = pn_pool_pair_rows(&p), left = p.h.out - oh < hi - r ? p.h.out - oh : hi - r, rest = left < most ? left : most;
             R_(pn_call_kernels)(c)->max_pool2(y + r * p.w.out, x + plane * area + 2 * oh * p.w.in, rest, p.w.out, p.w.in);
             r += rest;
+            done += 2 * rest * p.w.in;
         }
-        if (pn_pool_stopped(m, &done, p.w.in)) return;
+        if (pn_pool_stopped(m, &done, p.w.out)) return;
     }
 }
 
@@ -88,9 +89,14 @@ static void R_(scatter)(const pn_pool *p, pn_member *m, const real *x, const rea
 }
 
 /* One plane, windows of 2 x 2. An odd last row or column belongs to no window. */
-static void R_(scatter_pairs)(const pn_call *c, const pn_pool *p, const real *x, const real *gy, real *gx, bool add) {
+static void R_(scatter_pairs)(const pn_call *c, pn_member *m, const pn_pool *p, const real *x, const real *gy, real *gx, bool add, int64_t *done) {
     const int64_t h = p->h.in, w = p->w.in;
-    R_(pn_call_kernels)(c)->max_pool2_backward(gx, x, gy, p->h.out, p->w.out, w, add);
+    const int64_t most = pn_pool_pair_rows(p);
+    for (int64_t r = 0; r < p->h.out; r += most) {
+        const int64_t rows = p->h.out - r < most ? p->h.out - r : most, at = 2 * r * w;
+        R_(pn_call_kernels)(c)->max_pool2_backward(gx + at, x + at, gy + r * p->w.out, rows, p->w.out, w, add);
+        if (pn_pool_stopped(m, done, 2 * rows * w)) return;
+    }
     if (add) return;
     for (int64_t i = 0; w % 2 && i < h; i++) gx[i * w + w - 1] = 0;
     if (h % 2) memset(gx + (h - 1) * w, 0, (size_t)w * sizeof *gx);
@@ -106,7 +112,7 @@ static void R_(max_backward)(const pn_call *c, pn_member *m, pn_pool_kind kind) 
     pn_member_share(m, p.planes, pn_pool_plane_block(&p), &lo, &hi);
     for (int64_t k = lo; k < hi; k++) {
         if (p.pairs) {
-            R_(scatter_pairs)(c, &p, x + k * area, gy + k * outputs, gx + k * area, c->gin_add[0]);
+            R_(scatter_pairs)(c, m, &p, x + k * area, gy + k * outputs, gx + k * area, c->gin_add[0], &done);
         } else {
             if (!c->gin_add[0]) memset(gx + k * area, 0, (size_t)area * sizeof *gx);
             R_(scatter)(&p, m, x + k * area, gy + k * outputs, gx + k * area);

@@ -53,6 +53,8 @@ static inline int64_t pn_pool_plane_block(const pn_pool *p) {
     const int64_t work = p->h.in * p->w.in;
     return work >= PN_BLOCK ? 1 : PN_BLOCK / (work > 0 ? work : 1);
 }
+/* Rows of 2 x 2 windows in one call of a kernel: a piece. */
+static inline int64_t pn_pool_pair_rows(const pn_pool *p) { return 2 * p->w.in >= PN_PIECE ? 1 : PN_PIECE / (2 * p->w.in); }
 /* Looks at the poll every PN_PIECE elements: *done counts them. True once the run should stop. */
 static inline bool pn_pool_stopped(pn_member *m, int64_t *done, int64_t n) {
     *done += n;
