@@ -94,6 +94,12 @@ class TorchPeer:
             for p, array in zip(self.net.parameters(), arrays):
                 p.copy_(self.torch.from_numpy(array))
 
+    def double(self) -> None:
+        """Goes on in float64."""
+        self.net.double()
+        self.x = self.x.double()
+        self.y = self.y.double() if self.y.is_floating_point() else self.y
+
     def weights(self) -> list[np.ndarray]:
         """Copies of the weights."""
         return [p.detach().numpy().copy() for p in self.net.parameters()]
