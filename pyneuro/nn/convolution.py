@@ -98,7 +98,20 @@ class _Convolution(Module):
         return 2 * math.prod(x if self._transposed else y) * math.prod(self.weight.shape[1:])
 
 
-class Conv2d(_Convolution):
+class _Forward(_Convolution):
+    """Conv1d and Conv2d: PyTorch's order of arguments, which the transposed convolution has otherwise."""
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=None, padding=0, dilation=None, groups=1, bias=None,
+        padding_mode="zeros", *, algorithm="auto", use_bias=None, dtype=None, init=None, bias_init=None, **other,
+    ):  # fmt: skip
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, algorithm,
+            use_bias, dtype, init, bias_init, other,
+        )  # fmt: skip
+
+
+class Conv2d(_Forward):
     """`Conv2d(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True)`.
 
     x (N, C, H, W) or (C, H, W) -> (N, O, P, Q), P = floor((H + 2 padding - dilation (kernel - 1) - 1) / stride) + 1:
@@ -121,21 +134,12 @@ class Conv2d(_Convolution):
     (Conv2d(3, 6, kernel_size=(5, 5), stride=(1, 1)), (1, 6, 28, 28), 456)
     """
 
-    def __init__(
-        self, in_channels, out_channels, kernel_size, stride=None, padding=0, dilation=None, groups=1, bias=None,
-        padding_mode="zeros", *, algorithm="auto", use_bias=None, dtype=None, init=None, bias_init=None, **other,
-    ):  # fmt: skip
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, algorithm,
-            use_bias, dtype, init, bias_init, other,
-        )  # fmt: skip
-
     def forward(self, x):
         """x (N, C, H, W) or (C, H, W) -> (N, O, P, Q) or (O, P, Q)."""
         return _convolve.run_conv2d(x, self.weight, self.bias, self._attributes)
 
 
-class Conv1d(_Convolution):
+class Conv1d(_Forward):
     """`Conv1d(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True)`.
 
     x (N, C, L) or (C, L) -> (N, O, P), P = floor((L + 2 padding - dilation (kernel - 1) - 1) / stride) + 1; `weight`
@@ -148,15 +152,6 @@ class Conv1d(_Convolution):
     """
 
     _dims = 1
-
-    def __init__(
-        self, in_channels, out_channels, kernel_size, stride=None, padding=0, dilation=None, groups=1, bias=None,
-        padding_mode="zeros", *, algorithm="auto", use_bias=None, dtype=None, init=None, bias_init=None, **other,
-    ):  # fmt: skip
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, algorithm,
-            use_bias, dtype, init, bias_init, other,
-        )  # fmt: skip
 
     def forward(self, x):
         """x (N, C, L) or (C, L) -> (N, O, P) or (O, P)."""
