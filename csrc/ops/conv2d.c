@@ -7,6 +7,8 @@
  */
 #ifdef PN_REAL_PASS
 
+#include "ops/fused.h"
+
 static void R_(forward)(const pn_call *c, pn_member *m) {
     const pn_conv v = pn_conv_of(&c->in[0].shape, &c->in[1].shape, &c->out[0].shape, c->attrs);
     double p[2];
@@ -16,21 +18,9 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
         .to = c->out[0].data,
         .bias = c->n_in > 2 ? c->in[2].data : NULL,
         .act = (int)c->attrs[ACTIVATION].i,
-        .params = read_params(c, p),
+        .params = pn_fused_params(c, p),
     };
     R_(pn_conv_output)(c, m, &v, &io);
-}
-
-/* gout <- gout act'(y), the gradient in front of the activation */
-static void R_(through_activation)(const pn_call *c, pn_member *m) {
-    double p[2];
-    const real *y = c->out[0].data;
-    real *gz = c->gout[0].data;
-    read_params(c, p);
-    for (pn_span s = pn_span_open(m, pn_shape_size(&c->gout[0].shape)); pn_span_next(&s, m);) {
-        R_(pn_call_kernels)(c)->act_backward[c->attrs[ACTIVATION].i](gz + s.lo, NULL, y + s.lo, gz + s.lo, s.hi - s.lo, p, false);
-    }
-    pn_member_barrier(m);
 }
 
 static void R_(backward)(const pn_call *c, pn_member *m) {
@@ -50,15 +40,9 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
 
 #else
 #include "ops/conv.h"
+#include "ops/fused.h"
 
 enum { ACTIVATION = PN_CONV_OWN };
-
-/* The activation's parameters; the second is the first when left at "none", as in activations.c. */
-static inline const double *read_params(const pn_call *c, double p[2]) {
-    p[0] = c->attrs[ACTIVATION + 1].f;
-    p[1] = isnan(c->attrs[ACTIVATION + 2].f) ? p[0] : c->attrs[ACTIVATION + 2].f;
-    return p;
-}
 
 #define PN_REAL_FILE "ops/conv2d.c"
 #include "base/real.h"

@@ -6,6 +6,8 @@
  */
 #ifdef PN_REAL_PASS
 
+#include "ops/fused.h"
+
 static void R_(forward)(const pn_call *c, pn_member *m) {
     const sizes s = read_sizes(c);
     double p[2];
@@ -16,7 +18,7 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
         .c = c->out[0].data,
         .bias = c->n_in > 2 ? c->in[2].data : NULL,
         .act = (int)c->attrs[0].i,
-        .act_params = read_params(c, p),
+        .act_params = pn_fused_params(c, p),
     };
     if (pn_gemm_is_tiny(&g.s)) {
         if (pn_member_takes_alone(m)) R_(pn_call_kernels)(c)->gemm.tiny(&g);
@@ -26,19 +28,6 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
     int64_t lo, hi;
     pn_product_share(m, blocks, 0, 1, &lo, &hi);
     R_(pn_product_run)(c, m, &g, lo, hi);
-}
-
-/* gout <- gout act'(y), the gradient in front of the activation */
-static void R_(through_activation)(const pn_call *c, pn_member *m) {
-    double p[2];
-    const int act = (int)c->attrs[0].i;
-    const real *y = c->out[0].data;
-    real *gz = c->gout[0].data;
-    read_params(c, p);
-    for (pn_span s = pn_span_open(m, pn_shape_size(&c->gout[0].shape)); pn_span_next(&s, m);) {
-        R_(pn_call_kernels)(c)->act_backward[act](gz + s.lo, NULL, y + s.lo, gz + s.lo, s.hi - s.lo, p, false);
-    }
-    pn_member_barrier(m);
 }
 
 /* gb, its columns shared in strips */
@@ -75,7 +64,7 @@ static void R_(backward_alone)(const pn_call *c, const sizes *s) {
     const real *x = c->in[0].data, *w = c->in[1].data;
     real *gz = c->gout[0].data;
     double p[2];
-    if (act >= 0) k->act_backward[act](gz, NULL, c->out[0].data, gz, s->rows * s->out, read_params(c, p), false);
+    if (act >= 0) k->act_backward[act](gz, NULL, c->out[0].data, gz, s->rows * s->out, pn_fused_params(c, p), false);
     const R_(pn_gemm_call) gx = {.s = input_shape(s), .a = gz, .b = w, .c = c->gin[0].data, .add = c->gin_add[0], .act = -1};
     const R_(pn_gemm_call) gw = {.s = weight_shape(s), .a = gz, .b = x, .c = c->gin[1].data, .add = c->gin_add[1], .act = -1};
     if (gx.c) k->gemm.tiny(&gx);
@@ -124,6 +113,7 @@ static void R_(update)(const pn_call *c, pn_member *m, pn_update rule, const pn_
 }
 
 #else
+#include "ops/fused.h"
 #include "ops/linear.h"
 #include "ops/product.h"
 
@@ -140,13 +130,6 @@ static inline sizes read_sizes(const pn_call *c) {
 
 /* x is also the weight, and both gradients lie in one memory: first one, then the other. */
 static inline bool is_same(const pn_call *c) { return c->gin[0].data == c->gin[1].data; }
-
-/* The activation's parameters; the second is the first when left at "none", as in activations.c. */
-static inline const double *read_params(const pn_call *c, double p[2]) {
-    p[0] = c->attrs[1].f;
-    p[1] = isnan(c->attrs[2].f) ? p[0] : c->attrs[2].f;
-    return p;
-}
 
 static inline pn_gemm_shape forward_shape(const sizes *s) {
     return (pn_gemm_shape){.m = s->rows, .n = s->out, .k = s->in, .tb = true, .lda = s->in, .ldb = s->in, .ldc = s->out};
