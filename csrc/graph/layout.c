@@ -87,12 +87,6 @@ int64_t pn_layout_index(const pn_shape *s, pn_layout layout, int64_t i) {
     return ((outer * b.count + lane / PN_LAYOUT_LANES) * b.cols + col) * PN_LAYOUT_LANES + lane % PN_LAYOUT_LANES;
 }
 
-pn_layout pn_layout_wanted(const pn_op *op) {
-    if (op->flags & PN_BATCH_INNER_IO) return PN_BATCH_INNER;
-    if (op->flags & PN_CHANNEL_BLOCK_IO) return PN_CHANNEL_BLOCK;
-    return PN_PLAIN;
-}
-
 const char *pn_layout_name(pn_layout layout) {
     static const char *const names[] = {"plain", "batch-inner", "channel-block"};
     return names[layout];

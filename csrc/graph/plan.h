@@ -35,13 +35,6 @@ typedef struct pn_optimizer {
     bool has_loaded;       /* state was loaded, or a decay rate changed: not what the rule itself would have made */
 } pn_optimizer;
 
-/* How a buffer of a plan is stored. Logical shapes are (n, c, ...); weights and everything the user sees are plain. */
-typedef enum pn_layout {
-    PN_PLAIN,
-    PN_BATCH_INNER,  /* (n/16, c, ..., 16): 16 samples side by side */
-    PN_CHANNEL_BLOCK /* (n, c/16, ..., 16): 16 channels side by side */
-} pn_layout;
-
 typedef struct pn_plan pn_plan;
 
 typedef struct pn_plan_spec {

@@ -15,7 +15,13 @@ static pn_status measure_node(plan_builder *b, plan_node *n) {
     if (!shapes) return pn_plan_out_of_memory(b);
     if (n->source) return PN_OK; /* user code keeps its own memory */
     for (int i = 0; i < n->n_in; i++) shapes[i] = b->values[n->in[i]].shape;
-    pn_infer q = {.n_in = n->n_in, .in = shapes, .attrs = n->attrs, .n_out = n->op->n_out, .kernels = p->kernels, .error = b->error};
+    pn_infer q = {.n_in = n->n_in,
+                  .in = shapes,
+                  .attrs = n->attrs,
+                  .layout = n->op->layout ? b->values[n->out[0]].layout : PN_PLAIN,
+                  .n_out = n->op->n_out,
+                  .kernels = p->kernels,
+                  .error = b->error};
     pn_status status = n->op->infer(&q);
     if (status) return status;
     n->saved_bytes = q.saved;

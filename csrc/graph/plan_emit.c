@@ -82,7 +82,10 @@ static plan_code *append(plan_builder *b, const plan_node *n, plan_phase phase) 
     if (!code || !notes) return &nowhere;
     p->code = code;
     p->notes = notes;
+    const plan_value *y = &b->values[n->out[0]];
     notes[p->n_code] = (plan_note){.phase = phase, .activation = n->activation, .layer = n->layer, .saved = -1, .scratch = -1, .from = -1, .to = -1};
+    notes[p->n_code].layout = n->op->layout || (n->op->flags & PN_ANY_LAYOUT) ? y->layout : PN_PLAIN;
+    notes[p->n_code].shape = y->shape;
     code[p->n_code] = (plan_code){.fn = phase == PLAN_BACKWARD ? n->op->bwd[n->real] : n->op->fwd[n->real],
                                   .call = {.op = n->op,
                                            .kernels = p->kernels,
@@ -92,7 +95,7 @@ static plan_code *append(plan_builder *b, const plan_node *n, plan_phase phase) 
                                            .random = &p->random,
                                            .ordinal = n->ordinal,
                                            .training = n->training}};
-    if (pn_layout_wanted(n->op) != PN_PLAIN) code[p->n_code].call.layout = (uint8_t)b->values[n->out[0]].layout;
+    if (n->op->layout) code[p->n_code].call.layout = (uint8_t)y->layout;
     return &code[p->n_code++];
 }
 

@@ -91,22 +91,47 @@ bool pn_plan_check_finite(pn_plan *p, pn_member *m) {
 
 /* ---- the replay ---- */
 
-static double view_max(const pn_plan *p, const pn_view *v) {
+/* Largest |x| of the elements of a blocked operand: what lies in pad lanes is nobody's. */
+static double blocked_max(const void *data, const pn_shape *shape, pn_layout layout) {
+    double most = 0;
+    for (int64_t i = 0, n = pn_shape_size(shape); i < n; i++) {
+        const int64_t at = pn_layout_index(shape, layout, i);
+        most = larger(fabs(shape->dtype == PN_F32 ? (double)((const float *)data)[at] : ((const double *)data)[at]), most);
+    }
+    return most;
+}
+
+/* Operands of one instruction that it reads or writes. */
+typedef struct operands {
+    const plan_note *note; /* says how they are stored */
+    const pn_op *op;
+    const pn_view *views;
+    int n;
+} operands;
+
+/* Shape as the user knows it: elementwise ops are shown that of the memory. */
+static const pn_shape *logical_shape(const operands *o, int i) {
+    return o->note->layout && (o->op->flags & PN_ANY_LAYOUT) ? &o->note->shape : &o->views[i].shape;
+}
+
+static double view_max(const pn_plan *p, const operands *o, int i) {
+    const pn_view *v = &o->views[i];
     const int64_t n = pn_shape_size(&v->shape);
     if (!v->data || v->shape.dtype == PN_I64) return 0;
+    if (o->note->layout && (i == 0 || (o->op->flags & PN_ANY_LAYOUT))) return blocked_max(v->data, logical_shape(o, i), o->note->layout);
     return v->shape.dtype == PN_F32 ? (double)p->kernels->f.abs_max(v->data, n) : p->kernels->d.abs_max(v->data, n);
 }
 
-static bool all_finite(const pn_plan *p, const pn_view *views, int n) {
-    for (int i = 0; i < n; i++)
-        if (!isfinite(view_max(p, &views[i]))) return false;
+static bool all_finite(const pn_plan *p, const operands *o) {
+    for (int i = 0; i < o->n; i++)
+        if (!isfinite(view_max(p, o, i))) return false;
     return true;
 }
 
-static const char *kind_of(const pn_plan *p, const pn_view *views, int n, const pn_shape **shape) {
-    for (int i = 0; i < n; i++) {
-        const double v = view_max(p, &views[i]);
-        *shape = &views[i].shape;
+static const char *kind_of(const pn_plan *p, const operands *o, const pn_shape **shape) {
+    for (int i = 0; i < o->n; i++) {
+        const double v = view_max(p, o, i);
+        *shape = logical_shape(o, i);
         if (isnan(v)) return "NaN";
         if (isinf(v)) return "Inf";
     }
@@ -119,12 +144,11 @@ static bool blame(pn_plan *p, int i) {
     const plan_note *note = &p->notes[i];
     const pn_call *c = &code->call;
     const bool forward = note->phase != PLAN_BACKWARD;
-    const pn_view *made = forward ? c->out : c->gin;
-    const int n = forward ? c->n_out : c->n_in;
-    if (note->phase == PLAN_CHECK || all_finite(p, made, n)) return false;
+    const operands made = {note, c->op, forward ? c->out : c->gin, forward ? c->n_out : c->n_in};
+    if (note->phase == PLAN_CHECK || c->op == &pn_op_reorder || all_finite(p, &made)) return false;
     const pn_shape *shape = NULL;
     char text[256];
-    const char *kind = kind_of(p, made, n, &shape);
+    const char *kind = kind_of(p, &made, &shape);
     const char *name = c->op->flags & PN_USER ? ((const plan_context *)c->context)->user->name : c->op->name;
     pn_fail(&p->run->error, PN_E_NONFINITE, "%s%s%s: the first %s is in its %s of shape %s", name, note->layer ? " in " : "", note->layer ? note->layer : "",
             kind, forward ? "output" : "gradient", pn_shape_text(shape, text));
@@ -135,7 +159,8 @@ static bool blame(pn_plan *p, int i) {
 /* Operands from before the instruction: those that were finite are the proof that it is to blame. In-place operands are gone afterwards. */
 static bool operands_finite(const pn_plan *p, int i) {
     const pn_call *c = &p->code[i].call;
-    return all_finite(p, c->in, c->n_in) && (p->notes[i].phase != PLAN_BACKWARD || all_finite(p, c->gout, c->n_out));
+    const operands in = {&p->notes[i], c->op, c->in, c->n_in}, gout = {&p->notes[i], c->op, c->gout, c->n_out};
+    return all_finite(p, &in) && (p->notes[i].phase != PLAN_BACKWARD || all_finite(p, &gout));
 }
 
 static bool is_parameter(const pn_plan *p, const void *data) {
@@ -146,13 +171,16 @@ static bool is_parameter(const pn_plan *p, const void *data) {
 
 /* A parameter that was not finite before the step explains all that follows. */
 static bool blame_parameter(pn_plan *p, int i) {
+    static const plan_note plain = {.layout = PN_PLAIN};
     const pn_call *c = &p->code[i].call;
     for (int k = 0; k < c->n_in; k++) {
+        const operands one = {&plain, c->op, c->in + k, 1};
         const pn_shape *shape;
         pn_op_input input = {.name = "", .length = 0};
         char text[256];
-        if (!is_parameter(p, c->in[k].data) || all_finite(p, &c->in[k], 1)) continue;
-        const char *kind = kind_of(p, &c->in[k], 1, &shape);
+        if (!is_parameter(p, c->in[k].data)) continue;
+        const char *kind = kind_of(p, &one, &shape);
+        if (!*kind) continue;
         pn_op_get_input(c->op, k, &input);
         pn_fail(&p->run->error, PN_E_NONFINITE, "%s: %.*s of shape %s holds %s", p->notes[i].layer ? p->notes[i].layer : c->op->name, input.length, input.name,
                 pn_shape_text(shape, text), kind);

@@ -94,6 +94,8 @@ typedef struct plan_note {
     plan_phase phase;
     int activation; /* fused, or -1 */
     const char *layer;
+    pn_layout layout;   /* of what is stored in blocks: all operands of an elementwise op, else the first input and output */
+    pn_shape shape;     /* of the first output, logical */
     int saved, scratch; /* buffers or -1 */
     int from, to;       /* buffers that may share memory when the first ends here; -1 when none may */
 } plan_note;

@@ -1,7 +1,7 @@
 /* Which layout each value of a plan has, and the reorders between them.
  *
- * An op that asks for a layout gets its first input in it and gives its output in it. Elementwise ops keep whatever comes. Everything else is plain:
- * other inputs, parameters, outputs of the plan. A value that is wanted in two layouts is reordered once for each. */
+ * An op that chooses a layout gets its first input in it and gives its output in it. Elementwise ops keep what comes. Everything else is plain: other
+ * inputs, parameters, outputs of the plan. A value that is wanted in two layouts is reordered once for each. */
 #include <string.h>
 
 #include "graph/plan_internal.h"
@@ -40,25 +40,41 @@ static int in_layout(layout_pass *p, int v, pn_layout layout, const plan_node *r
     return p->other[v][layout] = copy;
 }
 
-/* Elementwise on tensors that are all stored alike. */
+static bool is_alike(const plan_value *a, const plan_value *b) { return pn_shape_equal(&a->shape, &b->shape) && a->shape.dtype == b->shape.dtype; }
+
+/* Elementwise on tensors of one shape: the blocked layout that one of them has. A plain one that was computed is reordered to it, as where two branches
+ * meet; inputs and parameters are not. */
 static pn_layout common_layout(const plan_builder *b, const plan_node *n) {
     const plan_value *first = &b->values[n->in[0]];
+    pn_layout found = PN_PLAIN;
+    bool fixed = false; /* something that stays plain */
     if (!(n->op->flags & PN_ANY_LAYOUT) && !n->alias) return PN_PLAIN;
     if (n->alias && (n->op->flags & PN_VIEW)) return PN_PLAIN;
     for (int i = 0; i < n->n_in; i++) {
         const plan_value *v = &b->values[n->in[i]];
-        if (v->layout != first->layout || !pn_shape_equal(&v->shape, &first->shape) || v->shape.dtype != first->shape.dtype) return PN_PLAIN;
+        if (!is_alike(v, first) || (found && v->layout && v->layout != found)) return PN_PLAIN;
+        found = v->layout ? v->layout : found;
+        fixed |= b->values[plan_root(b, n->in[i])].kind != PLAN_RESULT;
     }
     for (int k = 0; k < n->n_out; k++)
-        if (!pn_shape_equal(&b->values[n->out[k]].shape, &first->shape) || b->values[n->out[k]].shape.dtype != first->shape.dtype) return PN_PLAIN;
-    return first->layout;
+        if (!is_alike(&b->values[n->out[k]], first)) return PN_PLAIN;
+    return fixed ? PN_PLAIN : found;
+}
+
+/* Does the op choose, and what? */
+static bool chooses(const plan_builder *b, const plan_node *n, pn_layout *layout) {
+    pn_shape in[2];
+    if (!n->live || n->alias || !n->op->layout || !is_blockable(&b->values[n->in[0]]) || !is_blockable(&b->values[n->out[0]])) return false;
+    for (int i = 0; i < 2; i++) in[i] = b->values[n->in[i < n->n_in ? i : 0]].shape;
+    *layout = n->op->layout(in, n->attrs, b->values[n->in[0]].layout);
+    return true;
 }
 
 static pn_status assign_node(layout_pass *p, const plan_node *from) {
     plan_builder *b = p->b;
-    const pn_layout wanted = from->live ? pn_layout_wanted(from->op) : PN_PLAIN;
-    const bool asks = wanted != PN_PLAIN && from->n_in && is_blockable(&b->values[from->in[0]]) && is_blockable(&b->values[from->out[0]]);
-    const pn_layout layout = asks ? wanted : from->n_in ? common_layout(b, from) : PN_PLAIN;
+    pn_layout layout = PN_PLAIN;
+    const bool asks = chooses(b, from, &layout);
+    if (!asks && from->n_in) layout = common_layout(b, from);
     int *in = pn_pool_take(&b->pool, (size_t)from->n_in, sizeof *in);
     if (!in) return pn_plan_out_of_memory(b);
     for (int i = 0; i < from->n_in; i++) {
@@ -93,7 +109,7 @@ static pn_status plain_outputs(layout_pass *p) {
 pn_status pn_plan_assign_layouts(plan_builder *b) {
     layout_pass p = {.b = b, .nodes = b->nodes, .n = b->n_nodes};
     bool any = false;
-    for (int i = 0; i < b->n_nodes; i++) any |= b->nodes[i].live && pn_layout_wanted(b->nodes[i].op) != PN_PLAIN;
+    for (int i = 0; i < b->n_nodes; i++) any |= b->nodes[i].live && b->nodes[i].op->layout;
     if (!any) return PN_OK;
     p.other = pn_pool_take(&b->pool, (size_t)b->n_values, sizeof *p.other);
     if (!p.other) return pn_plan_out_of_memory(b);

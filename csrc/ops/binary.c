@@ -272,7 +272,7 @@ static pn_status infer_pow(pn_infer *q) { return infer_with(q, true, 20); }
         .fwd = {op_name##_forward_f, op_name##_forward_d},                                                                                                     \
         .bwd = {op_name##_backward_f, op_name##_backward_d},                                                                                                   \
         .needs_in = reads,                                                                                                                                     \
-        .flags = PN_IN_PLACE,                                                                                                                                  \
+        .flags = PN_IN_PLACE | PN_ANY_LAYOUT,                                                                                                                  \
         .file = "ops/binary.c",                                                                                                                                \
     };
 BINARY(add, "y = a + b", "ga = gy, gb = gy", 0, infer_sum)
@@ -291,7 +291,7 @@ const pn_op pn_op_floor_divide = {
     .n_out = 1,
     .infer = infer_product,
     .fwd = {floor_divide_forward_f, floor_divide_forward_d},
-    .flags = PN_NO_GRAD | PN_IN_PLACE,
+    .flags = PN_NO_GRAD | PN_IN_PLACE | PN_ANY_LAYOUT,
     .file = "ops/binary.c",
 };
 #endif

@@ -31,11 +31,20 @@ typedef struct pn_field {
     const char *fallback; /* default as text ("0.01", "mean", "True", "()" ), NULL: required. "none": PN_INT INT64_MIN, PN_INTS n = -1, PN_FLOAT NaN */
 } pn_field;
 
+/* How a buffer of a plan is stored (graph/layout.h). Logical shapes are (n, c, ...); weights and everything the user sees are plain. */
+typedef enum pn_layout {
+    PN_PLAIN,
+    PN_BATCH_INNER,  /* (n/16, c, ..., 16): 16 samples side by side */
+    PN_CHANNEL_BLOCK /* (n, c/16, ..., 16): 16 channels side by side */
+} pn_layout;
+#define PN_LAYOUT_LANES 16 /* samples or channels side by side */
+
 /* Shape inference: in -> out, and what the op needs. Called once per recording; returns a status with a message naming both shapes. */
 typedef struct pn_infer {
     int n_in;
     const pn_shape *in; /* (n_in) */
     const pn_value *attrs;
+    pn_layout layout;          /* of input 0 and output 0 in a plan, for ops that choose one; the shapes stay logical */
     int n_out;                 /* preset from the op; a variadic op may set it */
     pn_shape out[PN_MAX_OUT];  /* result; dtype included */
     size_t saved;              /* bytes kept from forward for backward, beyond inputs and outputs */
@@ -72,7 +81,7 @@ typedef struct pn_call {
     const pn_random *random;
     uint32_t ordinal; /* of this random node in its recording */
     bool training;
-    uint8_t layout; /* pn_layout of input 0 and output 0 in a plan, for ops that ask for one; else 0, plain */
+    uint8_t layout; /* pn_layout of input 0 and output 0 in a plan, for ops that choose one; else 0, plain */
     void *context;  /* of a node that runs user code: see graph/graph.h */
 } pn_call;
 static inline uint64_t pn_call_counter(const pn_call *c) { return c->random->step << 16 | c->ordinal; }
@@ -84,13 +93,11 @@ enum {
     PN_VIEW = 1,    /* output 0 is input 0 with another shape: same storage, no copy */
     PN_NO_GRAD = 2, /* has no derivative, and says so */
     PN_RANDOM = 4,
-    PN_IN_PLACE = 8,           /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
-    PN_ANY_LAYOUT = 16,        /* elementwise: works on blocked layouts as on plain ones */
-    PN_TRAIN_ONLY = 32,        /* the identity in evaluation mode: dropout */
-    PN_USER = 64,              /* runs user code (pn.Function): member 0 only, may fail through the run's error */
-    PN_BATCH_INNER_IO = 128,   /* in a plan input 0 and output 0 are stored batch-innermost (graph/layout.h) */
-    PN_CHANNEL_BLOCK_IO = 256, /* ... or in blocks of 16 channels */
-    PN_FUSES = 512             /* attribute `fused` is an activation that a plan has fused, -1 for none; without it backward reads no output */
+    PN_IN_PLACE = 8,    /* forward may have out[0] == in[0], backward gin[0] == gout[0] */
+    PN_ANY_LAYOUT = 16, /* elementwise: works on blocked layouts as on plain ones */
+    PN_TRAIN_ONLY = 32, /* the identity in evaluation mode: dropout */
+    PN_USER = 64,       /* runs user code (pn.Function): member 0 only, may fail through the run's error */
+    PN_FUSES = 128      /* attribute `fused` is an activation that a plan has fused, -1 for none; without it backward reads no output */
 };
 
 typedef struct pn_op {
@@ -104,10 +111,13 @@ typedef struct pn_op {
     const pn_field *fields; /* ends with name NULL; may be NULL */
     pn_status (*infer)(pn_infer *q);
     pn_status (*check)(const pn_call *c, pn_error *e); /* data-dependent validity (labels in range, ...); may be NULL */
-    pn_op_fn fwd[2];                                   /* by dtype of the first real input: float, double; fwd[0] when no input is real */
-    pn_op_fn bwd[2];                                   /* NULL with PN_NO_GRAD */
-    unsigned needs_in;                                 /* backward reads the data of these inputs (bit i; bit 31: all from 31 on) */
-    unsigned needs_out;                                /* backward reads the data of these outputs */
+    /* In which layout a plan stores input 0 and output 0, told what comes as input 0; by the first two shapes and the attributes alone. Other inputs and outputs are plain.
+     * NULL: all plain, or with PN_ANY_LAYOUT all alike. Lanes behind the last sample or channel hold anything: what sums over lanes leaves them out. */
+    pn_layout (*layout)(const pn_shape in[2], const pn_value *attrs, pn_layout incoming);
+    pn_op_fn fwd[2];    /* by dtype of the first real input: float, double; fwd[0] when no input is real */
+    pn_op_fn bwd[2];    /* NULL with PN_NO_GRAD */
+    unsigned needs_in;  /* backward reads the data of these inputs (bit i; bit 31: all from 31 on) */
+    unsigned needs_out; /* backward reads the data of these outputs */
     unsigned flags;
     int fused;        /* PN_FUSES: the attribute that is the activation; it, its two parameters and nothing else stand at the end of the fields */
     const char *file; /* __FILE__-like path below csrc/, for pn.source */
