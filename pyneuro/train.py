@@ -5,7 +5,16 @@ network is recorded once for each batch size and then whole epochs run in C, wit
 forward looks at values ("dynamic") is trained step by step.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from pyneuro import _core
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pyneuro.callbacks import History
 
 __all__ = ["Trainable"]
 
@@ -33,7 +42,7 @@ class Trainable:
         drop_last=False, validation_data=None, validation_split=0.0, metrics=(), class_weight=None, sample_weight=None,
         callbacks=(), clip_norm=None, stop=None, checkpoint=None, resume=False, seed=None, verbose=1, mode=None,
         loss_weights=None, **other,
-    ):  # fmt: skip
+    ) -> History:  # fmt: skip
         """Trains the network on X and y and returns a History.
 
         X: (N, ...) of any numeric type and strides, converted to the network's dtype batch by batch; a tuple or dict
@@ -89,7 +98,7 @@ class Trainable:
 
     def evaluate(
         self, X, y=None, *more, batch_size=None, loss=None, metrics=None, sample_weight=None, loss_weights=None
-    ):
+    ) -> dict[str, float]:
         """Losses and metrics on data, in evaluation mode: a dict of name -> value on all samples at once, as in `fit`.
 
         loss and metrics default to those of the last fit (else "cross_entropy" and none). Raises as fit does.
@@ -104,7 +113,7 @@ class Trainable:
         _by_name("evaluate(X, y", more, ("batch_size",))
         return evaluate(self, X, y, batch_size, loss, metrics, sample_weight, loss_weights)
 
-    def predict(self, X, *more, batch_size=None):
+    def predict(self, X, *more, batch_size=None) -> np.ndarray | Any:  # Any: a tuple or dict of arrays
         """Raw outputs for X, (N, K) for most networks, in evaluation mode; a tuple or dict for several outputs.
 
         No statistics cross rows: the batch size changes results by rounding at most.
@@ -119,7 +128,7 @@ class Trainable:
         _by_name("predict(X", more, ("batch_size",))
         return ask.structure(*ask.predict(self, X, batch_size))
 
-    def predict_proba(self, X, *, batch_size=None):
+    def predict_proba(self, X, *, batch_size=None) -> np.ndarray:
         """Probabilities of the same shape as the raw outputs (N, K) or (N, 1).
 
         Softmax over K scores, sigmoid of a single one or of each when the network was trained with bce_with_logits;
@@ -133,7 +142,7 @@ class Trainable:
 
         return answers.probabilities(self, self._one_output(X, batch_size, "predict_proba"))
 
-    def predict_labels(self, X, threshold=0.5, *, batch_size=None):
+    def predict_labels(self, X, threshold=0.5, *, batch_size=None) -> np.ndarray:
         """Class numbers (N,): the most probable of K classes, or 1 where a single probability is above `threshold`.
 
         The metric "accuracy" has the same rule: with threshold 0.5 a single score of bce_with_logits is cut at 0, a
@@ -154,7 +163,7 @@ class Trainable:
             raise ValueError(f"{what} needs a network with one output, this one has {len(outputs)}")
         return outputs
 
-    def forward_backward(self, X, y=None, *, loss="cross_entropy", loss_weights=None, training=True):
+    def forward_backward(self, X, y=None, *, loss="cross_entropy", loss_weights=None, training=True) -> _core.Tensor:
         """One forward and backward pass over all rows in teaching mode; nothing is updated.
 
         Returns the loss as a Tensor whose graph can be drawn (`pn.draw(loss)`); gradients are in `.grad` of the

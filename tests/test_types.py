@@ -47,6 +47,10 @@ X, y, X_test, y_test = datasets.digits()
 history = net.fit(X, y, epochs=1, batch_size=32, optimizer=optim.Adam(lr=1e-3), verbose=0)
 out = net.predict(X_test)
 loss = F.cross_entropy(net(X_test), y_test)
+values = net.predict(X_test, batch_size=100)
+labels: np.ndarray = net.predict_labels(X_test)
+share: float = net.evaluate(X_test, y_test, metrics=["accuracy"])["accuracy"]
+epochs: int = len(history.history["loss"])
 print(rows, values, number, history.history["loss"], out.shape, loss.item(), pn.randn(3).tanh().tolist())
 opt = optim.SGD(net.parameters(), lr=0.1)
 with pn.no_grad():
@@ -62,6 +66,8 @@ WRONG = [
     ("x: str = pn.Tensor([1.0]).shape", "tuple[int, ...]"),
     ("pn.Tensor([1.0]).grad.exp()", 'has no attribute "exp"'),  # it may be None
     ("pn.Tensor([1.0]).relu(grad_at_zero=1)", 'Unexpected keyword argument "grad_at_zero"'),
+    ("w: str = nn.ReLU().evaluate([1.0])", "dict[str, float]"),
+    ("nn.ReLU().fit([1.0]).histories", 'has no attribute "histories"'),
 ]
 
 
@@ -78,7 +84,7 @@ def test_types(tmp_path):
     """A right program passes and runs; of wrong lines each is found."""
     assert check(RIGHT, tmp_path).startswith("Success"), check(RIGHT, tmp_path)
     exec(compile(RIGHT, "program.py", "exec"), {"__name__": "program"})
-    said = check("import pyneuro as pn\n" + "\n".join(line for line, _ in WRONG), tmp_path)
+    said = check("import pyneuro as pn; from pyneuro import nn\n" + "\n".join(line for line, _ in WRONG), tmp_path)
     for number, (line, about) in enumerate(WRONG, 2):
         assert any(found.startswith(f"program.py:{number}:") and about in found for found in said.splitlines()), (
             line,

@@ -1,7 +1,7 @@
-/* prelu: y = x where x > 0, else w x, with a slope w that is learnt. gx = gy (x > 0 ? 1 : w), gw = sum of gy x over x <= 0.
+/* prelu: y = x where x > 0, else w x, with a slope w that is learnt. gx = gy (x > 0 ? 1 : w), gy grad_at_zero at x = 0; gw = sum of gy x over x <= 0.
  *
  * Shapes: x (n, c, *), weight (c,) with one slope per channel, or (1,) for all; y like x. Cost: 1 per element. NaN stays NaN.
- * Sources: He et al. 2015; lecture 002. At x = 0 the slope counts, as in PyTorch. The sums of gw run in double, channel by channel, in the order of x.
+ * Sources: He et al. 2015; lecture 002. By default the slope counts at x = 0, as in PyTorch. The sums of gw run in double, channel by channel, in the order of x.
  */
 #ifdef PN_REAL_PASS
 
@@ -20,12 +20,12 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
 static void R_(input_gradient)(const pn_call *c, pn_member *m, const layout *l) {
     const real *x = c->in[0].data, *weight = c->in[1].data, *gy = c->gout[0].data;
     real *gx = c->gin[0].data;
-    const bool add = c->gin_add[0];
+    const bool add = c->gin_add[0], slope_at_zero = isnan(c->attrs[0].f);
     for (pn_span s = pn_span_open(m, l->size); pn_span_next(&s, m);) {
         for (run r = first_run(l, &s); r.at < s.hi; r = next_run(l, &s, r)) {
-            const real w = weight[r.channel];
+            const real w = weight[r.channel], kink = slope_at_zero ? w : (real)c->attrs[0].f;
             for (int64_t i = r.at; i < r.end; i++) {
-                const real g = x[i] > 0 ? gy[i] : w * gy[i];
+                const real g = x[i] > 0 ? gy[i] : (x[i] == 0 ? kink : w) * gy[i];
                 gx[i] = add ? gx[i] + g : g;
             }
         }
@@ -104,12 +104,15 @@ static pn_status infer(pn_infer *q) {
     return pn_infer_like(q, 0);
 }
 
+static const pn_field fields[] = {{"grad_at_zero", PN_FLOAT, NULL, "none"}, {0}};
+
 const pn_op pn_op_prelu = {
     .name = "prelu",
     .formula = "y = x if x > 0 else w x",
-    .derivative = "gx = gy (1 if x > 0 else w), gw = sum of gy x over x <= 0",
+    .derivative = "gx = gy (1 if x > 0 else w), gy grad_at_zero at x = 0, gw = sum of gy x over x <= 0",
     .inputs = "x:r weight:r",
     .n_out = 1,
+    .fields = fields,
     .infer = infer,
     .fwd = {forward_f, forward_d},
     .bwd = {backward_f, backward_d},

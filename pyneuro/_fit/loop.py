@@ -287,13 +287,13 @@ class Fit:
             )
 
     def _make_stream(self):
-        def make(batch):
+        def make(batch, place):
             parts = batch if isinstance(batch, (tuple, list)) else (batch,)
             if not 1 <= len(parts) <= 3:
-                raise ValueError(f"a batch of X must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
-            x = arrays.tree("x of a batch", parts[0])
-            y = arrays.tree("y of a batch", parts[1]) if len(parts) > 1 and parts[1] is not None else None
-            weight = arrays.weights("sample_weight of a batch", parts[2]) if len(parts) > 2 else None
+                raise ValueError(f"{place} of X must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
+            x = arrays.tree(f"x of {place}", parts[0])
+            y = arrays.tree(f"y of {place}", parts[1]) if len(parts) > 1 and parts[1] is not None else None
+            weight = arrays.weights(f"sample_weight of {place}", parts[2]) if len(parts) > 2 else None
             rows = arrays.count_rows([*x.parts, *(y.parts if y else []), *([weight] if weight else [])])
             program = programs.Program(self.net, x, y, weight, self.items, self.metrics)
             self._look_for_strangers(program)

@@ -16,6 +16,7 @@ import time
 import numpy as np
 
 from pyneuro import _core
+from pyneuro._fit import arrays
 from pyneuro._fit.columns import as_they_are
 from pyneuro._fit.plans import Dynamic, Plans, modes
 from pyneuro.nn.module import layer_labels
@@ -300,7 +301,8 @@ class EagerRunner(Stepper):
 class StreamRunner(Stepper):
     """Epochs over an iterable of batches (x, y) or (x, y, weights): a plan for each shape, or step by step.
 
-    make(batch) -> (program on that batch, rows). Batches are drawn in Python, steps run in C where they can.
+    make(batch, its name in messages) -> (program on that batch, rows). Batches are drawn in Python, steps run in C
+    where they can.
     """
 
     def __init__(self, source, make, optimizer, rules, seed, user_code_of, eager, on_dynamic):
@@ -334,22 +336,39 @@ class StreamRunner(Stepper):
         return not self._user_code
 
     def _take(self, batch):
-        self.program, rows = self.make(batch)
-        whole, position = slice(0, rows), self.position
+        self.program, rows = self.make(batch, f"batch {self.position + 1} (epoch {self.epoch + 1})")
+        position = self.position
         try:
-            if self.mode == "eager":
-                self.program.decide(whole)
-                if self.program.trained is not None:
-                    examine(self.program, whole, True)
-            end = self.take(whole, rows) if self.mode == "eager" else self._take_plan(whole, rows)
-        except Dynamic as reason:
-            self.on_dynamic(reason)
-            self.mode = "eager"
-            end = self.take(whole, rows)
+            end = self._step(slice(0, rows), rows)
+        except FloatingPointError as error:
+            raise self._bad_data() or error from None
         if self.names is None:
             self.names, self.columns, self._show = self.program.names, self.program.columns, self.program.show
         self.position = position + (end != "grad")  # of a stream it counts batches
         return end
+
+    def _step(self, whole, rows):
+        if self.mode != "eager":
+            try:
+                return self._take_plan(whole, rows)
+            except Dynamic as reason:
+                self.on_dynamic(reason)
+                self.mode = "eager"
+                return self.take(whole, rows)
+        self.program.decide(whole)
+        if self.program.trained is not None:
+            examine(self.program, whole, True)
+        return self.take(whole, rows)
+
+    def _bad_data(self):
+        """The error about the batch, when the batch is to blame: its x was not looked at before."""
+        try:
+            for p in self.program.parts:
+                if p.dtype != "int64":
+                    arrays.check_finite(p)
+        except ValueError as error:
+            return error
+        return None
 
     def _take_plan(self, whole, rows):
         program, core = self.program, self.optimizer._sync()
@@ -369,8 +388,8 @@ class StreamRunner(Stepper):
             plan, None, tuple(p.array for p in program.parts), core, rows, seed=self.seed, clip_norm=rules.clip_norm,
             grad_below=rules.grad_below, step_below=rules.step_below,
         )  # fmt: skip
-        trainer.progress = (0, 0, self.step, 0.0, [0.0] * program.columns)
-        end = trainer.run(1, math.inf)
+        trainer.progress = (self.epoch, 0, self.step, 0.0, [0.0] * program.columns)
+        end = trainer.run(self.epoch + 1, math.inf)
         self.step = trainer.progress["step"]
         for values in trainer.log:
             self.sums = [s + rows * v for s, v in zip(self.sums or [0.0] * len(values), values, strict=True)]

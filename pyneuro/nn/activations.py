@@ -265,6 +265,7 @@ class PReLU(Module):
     """`PReLU(num_parameters=1, init=0.25)`: leaky ReLU whose slope is learned. He et al. 2015.
 
     x (N, C, ...) -> the same; `weight` (1,), or (C,) for one slope a channel. `init`: its first value.
+    relu_grad_at_zero: the derivative by x at exactly 0; None (default): the slope, as PyTorch; the lectures take 1.
 
     >>> PReLU(init=0.5)([[-1.0, 2.0]]).tolist()
     [[-0.5, 2.0]]
@@ -272,10 +273,11 @@ class PReLU(Module):
 
     weight: _core.Tensor
 
-    def __init__(self, num_parameters=1, init=0.25, *, dtype=None, **other):
+    def __init__(self, num_parameters=1, init=0.25, *, relu_grad_at_zero=None, dtype=None, **other):
         super().__init__()
-        _check.refuse("PReLU", other, ("num_parameters", "init", "dtype"))
+        _check.refuse("PReLU", other, ("num_parameters", "init", "relu_grad_at_zero", "dtype"))
         self.num_parameters = _check.size("PReLU", "num_parameters", num_parameters)
+        self.relu_grad_at_zero = _kink("PReLU", relu_grad_at_zero)
         self._reset(init, dtype)
 
     def _reset(self, first, dtype):
@@ -286,17 +288,18 @@ class PReLU(Module):
 
     def forward(self, x):
         """x (N, C, ...) -> (N, C, ...)."""
-        return _ops["prelu"](x, self.weight)
+        return _ops["prelu"](x, self.weight, self.relu_grad_at_zero)
 
     def extra_repr(self):
-        """PyTorch's."""
-        return f"num_parameters={self.num_parameters}"
+        """PyTorch's, and the convention at 0 where one was chosen."""
+        return ", ".join(f"{name}={value}" for name, value in self._config().items())
 
     def _label(self):
         return f"PReLU({self.num_parameters})"
 
     def _config(self):
-        return {"num_parameters": self.num_parameters}
+        kink = {} if self.relu_grad_at_zero is None else {"relu_grad_at_zero": self.relu_grad_at_zero}
+        return {"num_parameters": self.num_parameters, **kink}
 
 
 class _Normalised(Module):

@@ -174,13 +174,13 @@ def leaky_relu(input, negative_slope=0.01, inplace=False, *, relu_grad_at_zero=N
     return _ops["leaky_relu"](input, negative_slope, relu_grad_at_zero)
 
 
-def prelu(input, weight):
-    """x for x > 0, weight x below: weight (1,) or one a channel (dimension 1).
+def prelu(input, weight, *, relu_grad_at_zero=None):
+    """x for x > 0, weight x below: weight (1,) or one a channel (dimension 1); `relu_grad_at_zero` as in `nn.PReLU`.
 
     >>> prelu([-1.0, 2.0], [0.5]).tolist()
     [-0.5, 2.0]
     """
-    return _ops["prelu"](input, weight)
+    return _ops["prelu"](input, weight, relu_grad_at_zero)
 
 
 def elu(input, alpha=1.0, inplace=False, *, relu_grad_at_zero=None):

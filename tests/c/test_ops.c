@@ -183,10 +183,10 @@ TEST(ops_nan_and_infinity) {
 }
 
 /* Forward and backward on given numbers, portable level: the gradient of input 0 where gout is 1 everywhere. */
-static void gradient_of(const char *name, const char *inputs, const double *a, const double *b, double *ga) {
+static void gradient_of(const char *name, const char *attrs, const char *inputs, const double *a, const double *b, double *ga) {
     op_case c;
     op_result r;
-    CHECK(op_case_open(&c, name, "", inputs) == PN_OK, "%s", c.error.text);
+    CHECK(op_case_open(&c, name, attrs, inputs) == PN_OK, "%s", c.error.text);
     c.text = name;
     const int64_t n = pn_shape_size(&c.in[0]);
     memcpy(c.value[0], a, (size_t)n * sizeof(double));
@@ -201,18 +201,20 @@ static void gradient_of(const char *name, const char *inputs, const double *a, c
 TEST(ops_ties_and_edges) { /* PyTorch's choices where the derivative does not exist */
     const double x[4] = {2, 3, 3, 1}, other[4] = {2, 1, 4, NAN}, zero[4] = {0, 0, 0, 2}, power[4] = {0, 1, 2, 0}, spoilt[4] = {1, NAN, 2, 3};
     double g[4];
-    gradient_of("max", "4", x, NULL, g);
+    gradient_of("max", "", "4", x, NULL, g);
     CHECK(g[0] == 0 && g[1] == 0.5 && g[2] == 0.5 && g[3] == 0);
-    gradient_of("max", "4", spoilt, NULL, g);
+    gradient_of("max", "", "4", spoilt, NULL, g);
     CHECK(isnan(g[0]) && isnan(g[1]), "no element equals a maximum that is NaN");
-    gradient_of("maximum", "4;4", x, other, g);
+    gradient_of("maximum", "", "4;4", x, other, g);
     CHECK(g[0] == 0.5 && g[1] == 1 && g[2] == 0 && g[3] == 1);
-    gradient_of("minimum", "4;4", x, other, g);
+    gradient_of("minimum", "", "4;4", x, other, g);
     CHECK(g[0] == 0.5 && g[1] == 0 && g[2] == 1 && g[3] == 1);
-    gradient_of("pow", "4;4", zero, power, g);
+    gradient_of("pow", "", "4;4", zero, power, g);
     CHECK(g[0] == 0 && g[1] == 1 && g[2] == 0 && g[3] == 0);
-    gradient_of("prelu", "4;1", zero, NULL, g);
+    gradient_of("prelu", "", "4;1", zero, NULL, g);
     CHECK(g[0] == g[1] && g[0] != 1 && g[3] == 1, "at 0 the slope counts");
+    gradient_of("prelu", "grad_at_zero=0.5", "4;1", zero, NULL, g);
+    CHECK(g[0] == 0.5 && g[1] == 0.5 && g[3] == 1, "at 0 the convention counts");
 }
 
 /* ---- shape and choice ---- */

@@ -260,7 +260,7 @@ def rest(rng, name):
         yield [spread(rng, (17,), (0.5,))], {"min": 0.5}
     elif name == "prelu":
         yield [spread(rng, (3, 5)), np.array([0.25])], {}
-        yield [spread(rng, (2, 3, 5)), rng.uniform(0.1, 0.9, 3)], {}
+        yield [spread(rng, (2, 3, 5)), rng.uniform(0.1, 0.9, 3)], {"grad_at_zero": 1.0}
     elif name == "cumsum":
         for dim in (0, 1, -1):
             yield [spread(rng, (3, 17))], {"dim": dim}

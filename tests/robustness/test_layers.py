@@ -226,6 +226,9 @@ def test_kink_conventions():
     assert slope(nn.LeakyReLU(0.25)) == 0.25
     assert slope(nn.LeakyReLU(0.25, relu_grad_at_zero=1)) == 1
     assert slope(nn.ELU(0.5, relu_grad_at_zero=1)) == 1
+    assert slope(nn.PReLU(init=0.25)) == 0.25
+    assert slope(nn.PReLU(init=0.25, relu_grad_at_zero=1)) == 1
+    assert [slope(nn.functional.prelu, [0.25], relu_grad_at_zero=kink) for kink in (None, 0, 1)] == [0.25, 0, 1]
     assert nn.Step()([0.0]).item() == 0
     assert nn.Step(at_zero=1)([0.0]).item() == 1
     for functions in (pn, nn.functional, pn.Tensor):

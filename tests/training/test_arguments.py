@@ -28,7 +28,7 @@ def test_weights_that_are_no_weights(value):
         fit(class_weight={2: value})
     with pytest.raises(ValueError, match=r"sample_weight of validation_data .* in row 7"):
         fit(validation_data=(X, Y, weight))
-    with pytest.raises(ValueError, match=r"sample_weight of a batch .* in row 7"):
+    with pytest.raises(ValueError, match=r"^sample_weight of batch 1 \(epoch 1\) .* in row 7"):
         networks.dense().fit([(X, Y, weight)], verbose=0)
     with pytest.raises(ValueError, match=r"sample_weight .* in row 7"):
         networks.dense().evaluate(X, Y, sample_weight=weight)

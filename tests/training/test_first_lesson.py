@@ -104,9 +104,45 @@ def test_named_outputs_and_their_losses_and_targets():
 def test_each_batch_of_a_stream_is_checked():
     batches = [(X[:20], Y[:20]), (X[20:], Y[20:] + 5)]
     with pytest.raises(
-        ValueError, match=r"^y of a batch has label . at row .*, expected 0..2: the network has 3 outputs"
+        ValueError, match=r"^y of batch 2 \(epoch 1\) has label . at row .*, expected 0..2: the network has 3 outputs"
     ):
         networks.dense().fit(batches, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize("mode", [None, "eager"])
+def test_nan_in_a_stream_is_named_by_batch_epoch_and_row(mode):
+    def batches():
+        for part in np.array_split(np.arange(40), 4):
+            yield X[part], Y[part]
+
+    def spoilt():
+        calls.append(1)
+        for number, (x, y) in enumerate(batches()):
+            if number == 2 and len(calls) == 2:
+                x[4, 1] = np.nan
+            yield x, y
+
+    calls = []
+    net, same = networks.dense(), networks.dense()
+    with pytest.raises(ValueError, match=r"^x of batch 3 \(epoch 2\) holds NaN in row 4$"):
+        net.fit(spoilt, epochs=3, seed=0, verbose=0, mode=mode)
+    assert net.history.steps == 6
+
+    steps = [b for _ in range(2) for b in batches()][:6]
+    same.fit(steps, epochs=1, seed=0, verbose=0, mode=mode)
+    assert networks.same_bits(net, same)
+
+
+def test_a_step_that_fails_in_a_later_epoch_of_a_stream_says_which():
+    net = networks.dense()
+
+    class Spoil(pn.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            with pn.no_grad():
+                self.model[0].weight[0, 0] = 3e38 if epoch == 1 else 0.5
+
+    with pytest.raises(FloatingPointError, match=r"^step 5 \(epoch 3\): "):
+        net.fit([(X[:20] + 9, Y[:20]), (X[20:] + 9, Y[20:])], epochs=3, verbose=0, callbacks=[Spoil()])
 
 
 class AtEpoch(pn.callbacks.Callback):
