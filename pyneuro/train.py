@@ -190,3 +190,33 @@ class Trainable:
             finally:
                 _core.set_grad_enabled(old)
         return values[0]
+
+    def profile(
+        self, X, y=None, *, loss="cross_entropy", loss_weights=None, optimizer="sgd", repeats=10, print_fn=print
+    ):
+        """Measures where the time goes: prints and returns a table by layer and op.
+
+        All rows of X are one batch. Without y it is the forward pass in evaluation mode, as `predict` runs it; with y a
+        training step of `fit`: forward, backward, the look at the gradients and the update. loss, loss_weights,
+        optimizer as in `fit`; an optimiser given is not touched. repeats: runs, of which each time is the median.
+
+        The columns are time, FLOPs (2 a multiply-add; backward: as much again for each gradient wanted), GFLOP/s, their
+        share of what the multiply-add units of the threads in use can do, and the share of the whole time. The clock
+        stands in the compiled plan, with a barrier behind every instruction; the sum is therefore a little more than
+        an ordinary step takes. `fit` may fuse the gradient of a large dense weight with its update; here they are two.
+        Winograd's algorithm does fewer operations than are counted, so that its share may pass 100%.
+
+        Returns an object with `rows` (layer, op, phase, shape, calls, seconds, flops), `seconds`, `flops`, `peak` and
+        `by_layer()`; print_fn=None prints nothing. Parameters, buffers and optimisers stay as they are. Raises as `fit`
+        does, and ValueError for a network that runs step by step only.
+
+        >>> import numpy as np
+        >>> from pyneuro import nn
+        >>> net = nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10), seed=0)
+        >>> p = net.profile(np.ones((16, 64)), np.zeros(16, int), print_fn=None)
+        >>> [row.phase for row in p.rows if row.layer.startswith("Linear(64")], p.rows[0].flops >= 2 * 16 * 64 * 32
+        (['forward', 'backward'], True)
+        """
+        from pyneuro._fit.profile import profile
+
+        return profile(self, X, y, loss, loss_weights, optimizer, repeats, print_fn)

@@ -69,9 +69,22 @@ bool pn_plan_valid(const pn_plan *p);
 /* Text of the instruction list, one line each, for people: name, shapes, fusion, layout, bytes. Caller frees with pn_free. */
 char *pn_plan_text(const pn_plan *p);
 
+/* One instruction, for people who measure. Texts live as long as the plan. */
+typedef struct pn_instruction {
+    const char *phase, *op; /* "forward", "backward", "check" or "add" */
+    const char *activation; /* fused behind it, or NULL */
+    const char *layer;      /* or NULL */
+    const char *layout;     /* "" when plain */
+    const pn_shape *shape;  /* of the op's first output, logical */
+    double flops;
+} pn_instruction;
+int pn_plan_instructions(const pn_plan *p);
+pn_instruction pn_plan_instruction(const pn_plan *p, int i);
+
 /* What the caller of a run and the plan tell each other. The caller sets the first part before a step (behind a barrier); the rest is result. */
 typedef struct pn_plan_run {
     bool checked;          /* the replay after a non-finite step: every op is looked at. Only with a team of one */
+    double *seconds;       /* (pn_plan_instructions) gets the time of each instruction of a measured step, which has a barrier behind each; NULL: no clock */
     double input_max;      /* bound on |x| of real inputs, INFINITY when unknown: spares a pass before fused updates */
     double gradient_limit; /* of |gradients|: up to here the update needs no look */
     pn_status status;      /* first failure, PN_OK otherwise */

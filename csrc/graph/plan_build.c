@@ -26,6 +26,7 @@ static pn_status measure_node(plan_builder *b, plan_node *n) {
     if (status) return status;
     n->saved_bytes = q.saved;
     n->scratch_bytes = q.scratch;
+    n->flops = q.flops;
     if (q.member_scratch > p->member_scratch) p->member_scratch = q.member_scratch;
     p->flops += q.flops * (n->reached ? 3 : 1);
     if (n->deferred) {

@@ -83,7 +83,8 @@ static plan_code *append(plan_builder *b, const plan_node *n, plan_phase phase) 
     p->code = code;
     p->notes = notes;
     const plan_value *y = &b->values[n->out[0]];
-    notes[p->n_code] = (plan_note){.phase = phase, .activation = n->activation, .layer = n->layer, .saved = -1, .scratch = -1, .from = -1, .to = -1};
+    notes[p->n_code] =
+        (plan_note){.phase = phase, .activation = n->activation, .layer = n->layer, .flops = n->flops, .saved = -1, .scratch = -1, .from = -1, .to = -1};
     notes[p->n_code].layout = n->op->layout || (n->op->flags & PN_ANY_LAYOUT) ? y->layout : PN_PLAIN;
     notes[p->n_code].shape = y->shape;
     code[p->n_code] = (plan_code){.fn = phase == PLAN_BACKWARD ? n->op->bwd[n->real] : n->op->fwd[n->real],
@@ -97,6 +98,11 @@ static plan_code *append(plan_builder *b, const plan_node *n, plan_phase phase) 
                                            .training = n->training}};
     if (n->op->layout) code[p->n_code].call.layout = (uint8_t)y->layout;
     return &code[p->n_code++];
+}
+
+/* What the instruction just appended costs, where that is not the forward of its node. */
+static void set_flops(plan_builder *b, double flops) {
+    if (!b->pool.failed && !b->plan->pool.failed) b->plan->notes[b->plan->n_code - 1].flops = flops;
 }
 
 /* Saved bytes and scratch of the instruction just appended. */
@@ -142,6 +148,7 @@ static bool reads_only_once(const plan_builder *b, const plan_node *n) {
 static void emit_check(plan_builder *b, const plan_node *n, const pn_view *in, const pn_view *out) {
     plan_code *check = append(b, n, PLAN_CHECK);
     check->fn = pn_plan_run_check;
+    set_flops(b, 0);
     check->call.in = in;
     check->call.out = out;
     check->call.context = make_context(b, n);
@@ -194,6 +201,7 @@ static void emit_add(plan_builder *b, const plan_node *n, int value, int part) {
     code->call.in = in;
     code->call.out = out;
     code->call.n_in = code->call.n_out = 1;
+    set_flops(b, (double)pn_shape_size(&b->values[value].shape));
     bind(b, in, part, false);
     bind(b, out, gradient_of(b, value), true);
 }
@@ -272,6 +280,13 @@ static bool has_work(const plan_builder *b, const plan_node *n) {
     return any;
 }
 
+/* Each gradient of a product costs what the product does; a bias costs next to nothing. */
+static double backward_flops(const plan_builder *b, const plan_node *n) {
+    int wanted = 0;
+    for (int i = 0; i < n->n_in && i < 2; i++) wanted += b->values[n->in[i]].wants && !(n->deferred && i == 1);
+    return n->flops * wanted;
+}
+
 static void emit_backward(plan_builder *b, plan_node *n) {
     int *extra = pn_pool_take(&b->pool, (size_t)n->n_in, sizeof *extra);
     plan_code *code = append(b, n, PLAN_BACKWARD);
@@ -279,6 +294,7 @@ static void emit_backward(plan_builder *b, plan_node *n) {
     if (n->source) emit_user_context(b, n, code);
     bind_values(b, n, code);
     bind_gradients(b, n, code, extra);
+    set_flops(b, backward_flops(b, n));
     give_memory(b, n, false);
     if (b->pool.failed || b->plan->pool.failed) return;
     if (n->deferred) note_deferred(b, n, code);

@@ -54,7 +54,8 @@ typedef struct plan_node {
     bool reached;  /* backward passes through */
     bool deferred; /* linear: the weight's gradient is fused with its update */
     size_t saved_bytes, scratch_bytes;
-    int saved; /* buffer or -1 */
+    double flops; /* of forward */
+    int saved;    /* buffer or -1 */
 } plan_node;
 
 /* Memory of a value, a gradient, saved bytes or scratch. */
@@ -94,8 +95,9 @@ typedef struct plan_note {
     plan_phase phase;
     int activation; /* fused, or -1 */
     const char *layer;
-    pn_layout layout;   /* of what is stored in blocks: all operands of an elementwise op, else the first input and output */
-    pn_shape shape;     /* of the first output, logical */
+    pn_layout layout; /* of what is stored in blocks: all operands of an elementwise op, else the first input and output */
+    pn_shape shape;   /* of the first output, logical */
+    double flops;
     int saved, scratch; /* buffers or -1 */
     int from, to;       /* buffers that may share memory when the first ends here; -1 when none may */
 } plan_note;
@@ -192,6 +194,9 @@ pn_status pn_plan_place(plan_builder *b); /* addresses and barriers */
 
 bool pn_plan_check_finite(pn_plan *p, pn_member *m); /* SPMD: loss and gradients of the step just done; decides too whether it runs unfused */
 void pn_plan_walk_checked(pn_plan *p, pn_member *m); /* the replay by one member */
+bool pn_plan_walk_timed(pn_plan *p, pn_member *m);   /* SPMD: the walk with a clock, into run->seconds */
+/* SPMD: counts and passes a barrier; false when all members leave behind it. */
+bool pn_plan_pass(pn_plan *p, pn_member *m, int *barriers);
 
 /* Functions of instructions that no op has. */
 void pn_plan_run_nothing(const pn_call *c, pn_member *m);

@@ -65,8 +65,7 @@ static bool walk_alone(pn_plan *p, pn_member *m) {
     return !pn_poll_stopped(m->poll);
 }
 
-/* Passes a barrier; false when all members leave behind it. */
-static bool pass(pn_plan *p, pn_member *m, int *barriers) {
+bool pn_plan_pass(pn_plan *p, pn_member *m, int *barriers) {
     ++*barriers;
     if (m->index == 0 && (p->failed || pn_poll_stopped(m->poll))) {
         if (atomic_load_explicit(&p->stop_at, memory_order_relaxed) > *barriers) atomic_store_explicit(&p->stop_at, *barriers, memory_order_relaxed);
@@ -78,11 +77,11 @@ static bool pass(pn_plan *p, pn_member *m, int *barriers) {
 static bool walk_together(pn_plan *p, pn_member *m) {
     int barriers = 0;
     for (int i = 0; i < p->n_code; i++) {
-        if (p->code[i].barrier && !pass(p, m, &barriers)) return false;
+        if (p->code[i].barrier && !pn_plan_pass(p, m, &barriers)) return false;
         p->code[i].fn(&p->code[i].call, m);
         if (p->heavy && m->index == 0) pn_poll_now(m->poll);
     }
-    return pass(p, m, &barriers);
+    return pn_plan_pass(p, m, &barriers);
 }
 
 /* ---- the step ---- */
@@ -94,7 +93,7 @@ static bool step_together(pn_plan *p, pn_plan_run *run, pn_member *m) {
         atomic_store_explicit(&p->stop_at, INT_MAX, memory_order_relaxed);
     }
     pn_member_barrier(m);
-    if (!walk_together(p, m)) return false;
+    if (!(run->seconds ? pn_plan_walk_timed(p, m) : walk_together(p, m))) return false;
     return !p->training || pn_plan_check_finite(p, m);
 }
 
@@ -105,7 +104,7 @@ static bool step_alone(pn_plan *p, pn_plan_run *run, pn_member *m) {
         pn_plan_walk_checked(p, m);
         return run->status == PN_OK;
     }
-    if (!walk_alone(p, m)) return false;
+    if (!(run->seconds ? pn_plan_walk_timed(p, m) : walk_alone(p, m))) return false;
     return !p->training || pn_plan_check_finite(p, m);
 }
 

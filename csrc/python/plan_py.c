@@ -251,7 +251,7 @@ static void run_member(void *context, pn_member *m) {
     if (m->index == 0) s->good = good;
 }
 
-static bool feed(pn_plan *p, int i, PyObject *array) {
+bool pn_py_plan_feed(pn_plan *p, int i, PyObject *array) {
     pn_source source;
     char name[32];
     snprintf(name, sizeof name, "input %d", i);
@@ -313,7 +313,7 @@ static PyObject *plan_run(PyObject *o, PyObject *args) {
     if (n != pn_plan_inputs(self->p)) return PyErr_Format(PyExc_TypeError, "the plan takes %d arrays, got %d", pn_plan_inputs(self->p), n);
     if (!pn_py_take(&self->busy, "plan")) return NULL;
     bool fine = true;
-    for (int i = 0; fine && i < n; i++) fine = feed(self->p, i, PyTuple_GetItem(args, i));
+    for (int i = 0; fine && i < n; i++) fine = pn_py_plan_feed(self->p, i, PyTuple_GetItem(args, i));
     fine = fine && run_plan(self);
     self->busy = false;
     return fine ? copies(self->p, pn_plan_output, pn_plan_outputs(self->p)) : NULL;
@@ -370,6 +370,7 @@ static PyObject *plan_valid(PyObject *o, void *ignored) {
 static PyMethodDef plan_methods[] = {
     {"run", plan_run, METH_VARARGS, plan_run_doc},
     {"gradients", plan_gradients, METH_NOARGS, plan_gradients_doc},
+    {"profile", pn_py_plan_profile, METH_VARARGS, pn_py_plan_profile_doc},
     {"text", plan_text, METH_NOARGS, "text()\n--\n\nThe list of instructions, for people."},
     {NULL, NULL, 0, NULL},
 };

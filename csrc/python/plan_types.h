@@ -28,6 +28,12 @@ extern PyTypeObject *pn_py_recorder_type, *pn_py_plan_type, *pn_py_optimizer_typ
 int pn_py_add_optimizer(PyObject *module); /* optimizer_py.c */
 int pn_py_add_trainer(PyObject *module);   /* trainer_py.c */
 
+/* profile_py.c: Plan.profile */
+extern const char pn_py_plan_profile_doc[];
+PyObject *pn_py_plan_profile(PyObject *plan, PyObject *args);
+
+/* Copies an array into input i of a plan; false with an exception set. */
+bool pn_py_plan_feed(pn_plan *p, int i, PyObject *array);
 /* Adds a heap type made from spec under its short name; NULL with an exception set. */
 PyTypeObject *pn_py_add_type(PyObject *module, PyType_Spec *spec);
 /* True and marked as busy, or false with RuntimeError set: one run at a time. */
