@@ -8,6 +8,7 @@
 #include "kernels/pool_impl.h"
 #include "kernels/update_impl.h"
 #include "kernels/gemm_impl.h" /* R_(pn_gemm_table) */
+#include "kernels/conv_impl.h" /* R_(conv_table) */
 #include "kernels/probe.h"
 
 static void R_(fill)(R_(pn_kernels) *t) {
@@ -38,6 +39,7 @@ static void R_(fill)(R_(pn_kernels) *t) {
         .max_pool2_backward = R_(max_pool2_backward),
         .avg_pool2 = R_(avg_pool2),
         .avg_pool2_backward = R_(avg_pool2_backward),
+        .conv = R_(conv_table),
         .gemm = R_(pn_gemm_table),
         .probe = R_(pn_probe),
     };

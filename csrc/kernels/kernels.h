@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "base/cpu.h"
 #include "base/shape.h"
+#include "kernels/conv.h"
 #include "kernels/gemm.h"
 
 typedef enum pn_act {
@@ -92,6 +93,7 @@ typedef struct pn_hyper {
         void (*avg_pool2_backward)(real * gx, const real *gy, int64_t rows, int64_t cols, int64_t ldx, real factor, bool add);                                 \
         /* One update rule over n elements: w, g and up to three state arrays (NULL where unused). g is read only. */                                          \
         void (*update[PN_UPDATE_COUNT])(real * w, const real *g, real *s0, real *s1, real *s2, int64_t n, const pn_hyper *h);                                  \
+        pn_conv_fn##suffix conv;                        /* see kernels/conv.h */                                                                               \
         pn_gemm##suffix##_fn gemm;                      /* see kernels/gemm.h */                                                                               \
         double (*probe)(int64_t rounds, double *flops); /* the FMA peak, for benchmarks: see kernels/probe.h */                                                \
     } pn_kernels##suffix;

@@ -1,0 +1,80 @@
+/* Convolution kernels on blocks of 16 samples (kernels/conv.h), at every level this machine has, for both types, against plain loops. */
+#ifdef PN_REAL_PASS
+
+/* Rounding of a sum of k products of size at most 1, in any order. */
+#define SLACK(k) ((double)((k) + 2) * (double)((k) + 2) * (PN_DOUBLE ? 0x1p-52 : 0x1p-23) / 4)
+
+/* n <= 20000 numbers in -1..1 */
+static void R_(draw)(real *x, int64_t n, uint64_t seed) {
+    static double u[20000];
+    pn_rng_uniform(seed, 0, 0, n, u);
+    for (int64_t i = 0; i < n; i++) x[i] = (real)(2 * u[i] - 1);
+}
+
+/* What tile t must put at (r, p, lane); before: y before the call. */
+static double R_(expected)(const R_(pn_conv_tile) *t, const real *w, const real *before, int64_t r, int64_t p, int lane) {
+    double sum = t->add ? before[r * t->ldy + p * t->ystep + lane] : 0;
+    if (t->bias) sum += t->bias[r];
+    for (int64_t k = 0; k < t->k; k++) sum += (double)w[r * t->k + k] * t->x[t->off[k] + p * t->step + lane];
+    return t->act < 0 ? sum : tanh(sum);
+}
+
+/* m channels, `pixels` pixels `stride` apart, k taps; `way` chooses among bias, add, activation, and pixels of y that lie apart. */
+static void R_(check_tile)(const pn_kernels *level, int64_t m, int64_t pixels, int64_t k, int64_t stride, int way) {
+    const R_(pn_kernels) *table = &level->R_(table);
+    static real x[20000], y[20000], before[20000], w[2000], packed[2600], bias[64];
+    static int64_t off[128];
+    R_(pn_conv_tile) t = {.m = m, .pixels = pixels, .k = k, .w = packed, .x = x, .off = off, .step = stride * PN_CONV_LANES, .y = y, .act = -1};
+    t.ystep = way & 1 ? 2 * PN_CONV_LANES : PN_CONV_LANES;
+    t.ldy = pixels * t.ystep + 16;
+    t.bias = way & 2 ? bias : NULL;
+    t.add = way & 4;
+    if (way & 8) t.act = PN_ACT_tanh;
+    R_(draw)(x, 20000, 1), R_(draw)(before, 20000, 2), R_(draw)(w, m * k, 3), R_(draw)(bias, m, 4);
+    memcpy(y, before, sizeof y);
+    for (int64_t i = 0; i < k; i++) off[i] = (i * 7 % 40) * PN_CONV_LANES + 3; /* any order, off alignment */
+    CHECK(table->conv.packed(m, k) <= 2600, "too little room");
+    table->conv.pack(packed, w, m, k, k, 1);
+    table->conv.tile(&t);
+    int64_t wrong = 0, touched = 0, written = 0;
+    for (int64_t i = 0; i < 20000; i++) touched += memcmp(&y[i], &before[i], sizeof(real)) != 0;
+    for (int64_t r = 0; r < m; r++) {
+        for (int64_t p = 0; p < pixels; p++) {
+            for (int lane = 0; lane < PN_CONV_LANES; lane++, written++) {
+                const int64_t at = r * t.ldy + p * t.ystep + lane;
+                wrong += !(fabs(y[at] - R_(expected)(&t, w, before, r, p, lane)) <= SLACK(k));
+            }
+        }
+    }
+    CHECK(wrong == 0 && touched <= written, "%d: m %d, pixels %d, k %d, stride %d, way %d: %d wrong, %d written", (int)level->isa, (int)m, (int)pixels, (int)k,
+          (int)stride, way, (int)wrong, (int)(touched - written));
+}
+
+#else
+#include "test.h"
+
+#include "base/rng.h"
+#include "kernels/kernels.h"
+
+#define table_f f
+#define table_d d
+#define PN_REAL_FILE "../../tests/c/test_conv_kernels.c"
+#include "base/real.h"
+
+TEST(conv_tile_agrees_with_plain_loops) {
+    for (int isa = 0; isa < PN_ISA_COUNT; isa++) {
+        const pn_kernels *level = pn_kernels_of((pn_isa)isa);
+        if (!level) continue;
+        for (int64_t m = 0; m <= 19; m++) {
+            for (int64_t pixels = 0; pixels <= 7; pixels++) {
+                const int64_t k = (m * 5 + pixels * 3) % 30;
+                const int way = (int)(m * 8 + pixels) % 16;
+                check_tile_f(level, m, pixels, k, 1 + pixels % 3, way);
+                check_tile_d(level, m, pixels, k, 1 + pixels % 3, way);
+            }
+        }
+        check_tile_f(level, 17, 29, 75, 2, 6);
+        check_tile_d(level, 17, 29, 75, 2, 6);
+    }
+}
+#endif
