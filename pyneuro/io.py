@@ -28,6 +28,8 @@ LAYERS = (
     "LayerNorm", "GroupNorm", "InstanceNorm2d",
     "MaxPool1d", "MaxPool2d", "AvgPool1d", "AvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d", "Dropout2d", "Unflatten",
+    "CircularPad1d", "CircularPad2d", "ConstantPad1d", "ConstantPad2d", "ReflectionPad1d", "ReflectionPad2d",
+    "ReplicationPad1d", "ReplicationPad2d", "ZeroPad1d", "ZeroPad2d", "Upsample",
 )  # fmt: skip
 _CONTAINERS = LAYERS[:3]
 

@@ -56,15 +56,30 @@ from pyneuro.nn.pooling import (
     MaxPool2d,
     Unflatten,
 )  # fmt: skip
+from pyneuro.nn.resizing import (
+    CircularPad1d,
+    CircularPad2d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    Upsample,
+    ZeroPad1d,
+    ZeroPad2d,
+)  # fmt: skip
 
 Swish = SiLU
 
 __all__ = [
     "ELU", "GELU", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AvgPool1d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "Conv1d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss",
-    "Dense", "Dropout", "Dropout2d", "Embedding", "Flatten", "GroupNorm", "Hardtanh", "HingeLoss", "HuberLoss",
-    "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax",
-    "MSELoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter",
-    "ParameterList", "ReLU", "Rescaling", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus",
-    "Softsign", "StateError", "Step", "Swish", "Tanh", "Unflatten", "ZeroOneLoss", "functional", "init",
+    "AvgPool1d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "CircularPad1d", "CircularPad2d", "ConstantPad1d",
+    "ConstantPad2d", "Conv1d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dense", "Dropout", "Dropout2d",
+    "Embedding", "Flatten", "GroupNorm", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm2d",
+    "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d",
+    "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter", "ParameterList", "ReLU",
+    "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Rescaling", "Sequential", "SiLU",
+    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "StateError", "Step", "Swish", "Tanh", "Unflatten",
+    "Upsample", "ZeroOneLoss", "ZeroPad1d", "ZeroPad2d", "functional", "init",
 ]  # fmt: skip

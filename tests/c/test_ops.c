@@ -94,6 +94,22 @@ TEST(ops_sum_mean) {
     check_all("sum", "dim=1", LIST("i<5 3,4", "i<5 3,4,70"));
 }
 
+TEST(ops_resizing) {
+    const char *const modes[] = {"constant", "reflect", "replicate", "circular"};
+    char attrs[64];
+    for (int i = 0; i < 4; i++) {
+        snprintf(attrs, sizeof attrs, "pad=2,1,1,2 mode=%s value=0.5", modes[i]);
+        check_all("pad", attrs, LIST("4,5", "2,3,4,5", "70,3,9"));
+        snprintf(attrs, sizeof attrs, "pad=-1,3 mode=%s", modes[i]);
+        check_all("pad", attrs, LIST("17", "5000", "0,3,4"));
+    }
+    check_all("pad", "pad=1,0,0,2,3,1", LIST("2,3,4", "0,2,3,4", "2,1,70,70"));
+    check_all("interpolate", "size=3,40", LIST("2,3,7,9", "1,2,70,70", "0,3,2,2"));
+    check_all("interpolate", "size=11 mode=nearest-exact scale_h=1.7", LIST("2,3,7,9"));
+    check_all("interpolate", "size=11,4 mode=bilinear", LIST("2,3,7,9", "1,2,70,70", "3,1,1,1"));
+    check_all("interpolate", "size=140,130 mode=bilinear align_corners=True", LIST("2,3,7,9", "1,2,70,70"));
+}
+
 TEST(ops_pooling) {
     const char *const names[] = {"max_pool2d", "avg_pool2d"};
     for (int i = 0; i < 2; i++) {

@@ -254,6 +254,23 @@ def pooling(rng, name):
         yield [x(shape)], {"kernel_size": 2, "divisor_override": 3}
 
 
+def resizing(rng, name):
+    shape = (2, 3, 4, 5)
+    if name == "pad":
+        for mode in ("constant", "reflect", "replicate", "circular"):
+            yield [spread(rng, shape)], {"pad": (2, 3, 1, 0), "mode": mode, "value": 1.5}
+            yield [spread(rng, shape)], {"pad": (-1, 2, 3, -2), "mode": mode}
+            yield [spread(rng, (17,))], {"pad": (16, 9), "mode": mode}
+        yield [spread(rng, shape)], {"pad": (0, 1, 2, 0, 1, -1, 0, 2)}
+        return
+    for mode in ("nearest", "nearest-exact", "bilinear"):
+        for size in ((7, 13), (3, 2), (1, 5), (4, 1)):
+            yield [spread(rng, shape)], {"size": size, "mode": mode}
+        yield [spread(rng, shape)], {"size": (6, 8), "mode": mode, "scale_h": 1.7, "scale_w": 1.6}
+    for size in ((7, 13), (2, 1)):
+        yield [spread(rng, shape)], {"size": size, "mode": "bilinear", "align_corners": True}
+
+
 def rest(rng, name):
     if name == "clip":
         yield [spread(rng, (3, 5), (-1.0, 1.0))], {"min": -1.0, "max": 1.0}
@@ -290,6 +307,7 @@ _FAMILIES = [
     (convolution, ["conv2d", "conv_transpose2d"]),
     (norm, ["layer_norm", "group_norm"]),
     (pooling, ["max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d"]),
+    (resizing, ["pad", "interpolate"]),
     (rest, ["clip", "prelu", "dropout", "dropout2d", "cumsum", "cast"]),
 ]
 FAMILY = {name: family for family, names in _FAMILIES for name in names}

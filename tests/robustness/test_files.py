@@ -64,6 +64,12 @@ NETS = {
         nn.AdaptiveAvgPool2d((None, 2)), nn.AdaptiveMaxPool1d(2), nn.AdaptiveMaxPool2d(1), nn.Dropout2d(0.3),
         nn.Unflatten(1, (2, -1)),
     ),
+    "resizing": lambda: nn.Sequential(
+        nn.ZeroPad1d(1), nn.ZeroPad2d((1, 2, -1, 0)), nn.ConstantPad1d(2, 0.5), nn.ConstantPad2d(1, -1),
+        nn.ReflectionPad1d(1), nn.ReflectionPad2d(1), nn.ReplicationPad1d((0, 1)), nn.ReplicationPad2d(1),
+        nn.CircularPad1d(1), nn.CircularPad2d(1), nn.Upsample((3, 4)),
+        nn.Upsample(None, (1.5, 2), "bilinear", align_corners=True, recompute_scale_factor=True),
+    ),
     "nested": lambda: nn.Sequential({"body": nn.Sequential(nn.Linear(2, 3), nn.ReLU()), "head": nn.Linear(3, 1)}),
     "float64": lambda: small().to("float64"),
     "mixed": lambda: nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, dtype="float64")),
