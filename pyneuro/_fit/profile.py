@@ -44,9 +44,10 @@ class Profile:
 
     >>> import numpy as np
     >>> from pyneuro import nn
-    >>> p = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), seed=0).profile(np.ones((8, 4)), print_fn=None)
-    >>> [(row.layer, row.op, row.flops) for row in p.rows]
-    [('Linear(4, 3) (layer 0)', 'linear+relu', 216.0)]
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2), seed=0)
+    >>> p = net.profile(np.ones((8, 4)), print_fn=None)
+    >>> [(row.layer, row.op) for row in p.rows]
+    [('Linear(4, 3) (layer 0)', 'linear+tanh'), ('Linear(3, 2) (layer 2)', 'linear')]
     """
 
     def __init__(self, rows, repeats, threads, peak, training, samples):
