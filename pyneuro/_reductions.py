@@ -8,7 +8,7 @@ import collections
 import math
 
 from pyneuro import _core
-from pyneuro._functions import abs, maximum, minimum, sqrt, square, where
+from pyneuro._functions import abs, maximum, minimum, pow, sqrt, square, where
 
 _ops = _core.ops
 
@@ -141,7 +141,7 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1, **names)
 
 
 def norm(input, p=2, dim=None, keepdim=False, **names) -> _core.Tensor:
-    """The p-norm over the dimensions `dim`, p = 1, 2 or infinity.
+    """The p-norm over the dimensions `dim`: (sum |x|^p)^(1/p) for p > 0, the largest |x| for p = infinity.
 
     >>> import pyneuro as pn
     >>> pn.norm(pn.tensor([3.0, 4.0])).item()
@@ -149,17 +149,21 @@ def norm(input, p=2, dim=None, keepdim=False, **names) -> _core.Tensor:
     """
     if names:
         dim, keepdim = _by_numpy("norm", names, dim, keepdim)
-    if p == 2:
-        squares = sum(square(input), dim, keepdim)
-        if not squares.requires_grad:
-            return sqrt(squares)
-        zero = squares == 0  # where the root has no derivative PyTorch takes 0
-        return where(zero, 0.0, sqrt(where(zero, 1.0, squares)))
     if p == 1:
         return sum(abs(input), dim, keepdim)
     if p == math.inf:
         return amax(abs(input), dim, keepdim)
-    raise ValueError(f"norm: p is {p!r}, expected 1, 2 or infinity")
+    if isinstance(p, str) or not p > 0:
+        raise ValueError(f"norm: p is {p!r}, expected a number above 0 or infinity")
+    powers = sum(square(input) if p == 2 else pow(abs(input), p), dim, keepdim)
+    if not powers.requires_grad:
+        return _root(powers, p)
+    zero = powers == 0  # where the root has no derivative PyTorch takes 0
+    return where(zero, 0.0, _root(where(zero, 1.0, powers), p))
+
+
+def _root(powers, p):
+    return sqrt(powers) if p == 2 else pow(powers, 1 / p)
 
 
 _Extremum = collections.namedtuple("_Extremum", ["values", "indices"])

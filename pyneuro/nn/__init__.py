@@ -42,6 +42,13 @@ from pyneuro.nn.losses import (
     SmoothL1Loss,
     ZeroOneLoss,
 )  # fmt: skip
+from pyneuro.nn.metric import (
+    ContrastiveLoss,
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    PairwiseDistance,
+    TripletMarginLoss,
+)
 from pyneuro.nn.module import Module, Parameter
 from pyneuro.nn.normalization import GroupNorm, InstanceNorm2d, LayerNorm
 from pyneuro.nn.pooling import (
@@ -75,11 +82,12 @@ Swish = SiLU
 __all__ = [
     "ELU", "GELU", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
     "AvgPool1d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "CircularPad1d", "CircularPad2d", "ConstantPad1d",
-    "ConstantPad2d", "Conv1d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dense", "Dropout", "Dropout2d",
-    "Embedding", "Flatten", "GroupNorm", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm2d",
-    "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d",
-    "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter", "ParameterList", "ReLU",
-    "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Rescaling", "Sequential", "SiLU",
-    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "StateError", "Step", "Swish", "Tanh", "Unflatten",
-    "Upsample", "ZeroOneLoss", "ZeroPad1d", "ZeroPad2d", "functional", "init",
+    "ConstantPad2d", "ContrastiveLoss", "Conv1d", "Conv2d", "ConvTranspose2d", "CosineEmbeddingLoss",
+    "CosineSimilarity", "CrossEntropyLoss", "Dense", "Dropout", "Dropout2d", "Embedding", "Flatten", "GroupNorm",
+    "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss", "LayerNorm",
+    "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict",
+    "ModuleList", "NLLLoss", "PReLU", "PairwiseDistance", "Parameter", "ParameterList", "ReLU", "ReflectionPad1d",
+    "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Rescaling", "Sequential", "SiLU", "Sigmoid",
+    "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "StateError", "Step", "Swish", "Tanh", "TripletMarginLoss",
+    "Unflatten", "Upsample", "ZeroOneLoss", "ZeroPad1d", "ZeroPad2d", "functional", "init",
 ]  # fmt: skip

@@ -11,6 +11,14 @@ import warnings
 from pyneuro import _core, _functions
 from pyneuro.nn import _check
 from pyneuro.nn._convolve import conv1d, conv2d, conv_transpose2d
+from pyneuro.nn._metric import (
+    contrastive_loss,
+    cosine_embedding_loss,
+    cosine_similarity,
+    normalize,
+    pairwise_distance,
+    triplet_margin_loss,
+)
 from pyneuro.nn._pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -26,12 +34,13 @@ from pyneuro.nn.normalization import group_norm, instance_norm, layer_norm
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
-    "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv_transpose2d",
-    "cross_entropy", "dropout", "dropout2d", "elu", "embedding", "flatten", "gelu", "group_norm", "hardtanh",
-    "hinge_loss", "huber_loss", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu",
-    "linear", "log_softmax", "logsigmoid", "max_pool1d", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "pad",
-    "prelu", "relu", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "softsign", "tanh",
-    "zero_one_loss",
+    "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "contrastive_loss", "conv1d",
+    "conv2d", "conv_transpose2d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout",
+    "dropout2d", "elu", "embedding", "flatten", "gelu", "group_norm", "hardtanh", "hinge_loss", "huber_loss",
+    "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
+    "logsigmoid", "max_pool1d", "max_pool2d", "mse_loss", "nll_loss", "normalize", "one_hot", "pad",
+    "pairwise_distance", "prelu", "relu", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus",
+    "softsign", "tanh", "triplet_margin_loss", "zero_one_loss",
 ]  # fmt: skip
 
 _ops = _core.ops
