@@ -7,6 +7,7 @@
  * Cost: one exp an element forward, one backward. Sources: lecture 001 (items 2, 8: log-loss), 004 (item 57).
  */
 #ifdef PN_REAL_PASS
+#include "ops/softmax_rows.h"
 
 /* Loss of one row of log-probabilities; *mass gets the row's share of the mean's denominator. */
 static double R_(row_loss)(const pn_call *c, const real *logp, int64_t n, int64_t target, double *mass) {
@@ -45,12 +46,12 @@ static void R_(class_forward)(const pn_call *c, pn_member *m, bool log_softmax) 
     double *partial = c->scratch;
     int64_t lo, hi;
     pn_member_range(m, r.blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
+    for (int64_t b = lo; b < hi && (b == lo || !pn_member_stopped(m)); b++) {
         const int64_t first = pn_rows_first(&r, b), count = pn_rows_in(&r, b);
-        const real *rows = R_(pn_rows_load)(&r, x, first, count, buffer);
+        const real *rows = R_(pn_rows_load)(m, &r, x, first, count, buffer);
         double loss = 0, mass = 0, row_mass;
         if (log_softmax) {
-            R_(pn_call_kernels)(c)->log_softmax(logp + first * r.n, rows, count, r.n);
+            R_(softmax_rows)(c, m, true, logp + first * r.n, rows, count, r.n);
             rows = logp + first * r.n;
         }
         for (int64_t i = 0; i < count; i++, mass += row_mass) {
@@ -72,7 +73,8 @@ static double R_(row_factor)(const pn_call *c, int64_t row) {
 }
 
 /* g[n] = factor * d row_loss / d scores; logp NULL: the scores are log-probabilities themselves (nll). */
-static void R_(row_gradient)(const pn_call *c, real *g, const real *logp, int64_t n, int64_t target, double factor, const R_(pn_kernels) *k) {
+static void R_(row_gradient)(const pn_call *c, pn_member *m, real *g, const real *logp, int64_t n, int64_t target, double factor) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const real *w = c->n_in > 2 ? c->in[2].data : NULL;
     const double smooth = class_smoothing(c);
     if (target == c->attrs[1].i) {
@@ -88,8 +90,10 @@ static void R_(row_gradient)(const pn_call *c, real *g, const real *logp, int64_
     if (smooth > 0)
         for (int64_t j = 0; j < n; j++) mass += share * (w ? w[j] : 1);
     if (logp) {
-        k->act_forward[PN_ACT_exp](g, logp, n, NULL);
-        k->scale(g, g, (real)mass, n, false);
+        for (int64_t i = 0, size; (size = row_block(m, i, n)) > 0; i += size) {
+            k->act_forward[PN_ACT_exp](g + i, logp + i, size, NULL);
+            k->scale(g + i, g + i, (real)mass, size, false);
+        }
     } else {
         k->fill(g, 0, n);
     }
@@ -100,7 +104,6 @@ static void R_(row_gradient)(const pn_call *c, real *g, const real *logp, int64_
 
 static void R_(class_backward)(const pn_call *c, pn_member *m, bool log_softmax) {
     const pn_rows r = pn_rows_of(&c->in[0].shape, class_dim(&c->in[0].shape));
-    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const int64_t *target = c->in[1].data;
     const real *logp = (const real *)((const char *)c->saved + 64);
     real *gx = c->gin[0].data, *buffer = m->scratch;
@@ -108,12 +111,12 @@ static void R_(class_backward)(const pn_call *c, pn_member *m, bool log_softmax)
     int64_t lo, hi;
     if (!gx) return;
     pn_member_range(m, r.blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
+    for (int64_t b = lo; b < hi && (b == lo || !pn_member_stopped(m)); b++) {
         const int64_t first = pn_rows_first(&r, b), count = pn_rows_in(&r, b);
         real *g = in_place ? gx + first * r.n : buffer;
         for (int64_t i = 0; i < count; i++)
-            R_(row_gradient)(c, g + i * r.n, log_softmax ? logp + (first + i) * r.n : NULL, r.n, target[first + i], R_(row_factor)(c, first + i), k);
-        if (!in_place) R_(pn_rows_store)(&r, gx, first, count, g, c->gin_add[0]);
+            R_(row_gradient)(c, m, g + i * r.n, log_softmax ? logp + (first + i) * r.n : NULL, r.n, target[first + i], R_(row_factor)(c, first + i));
+        if (!in_place) R_(pn_rows_store)(m, &r, gx, first, count, g, c->gin_add[0]);
     }
 }
 
@@ -126,8 +129,8 @@ static void R_(nll_bwd)(const pn_call *c, pn_member *m) { R_(class_backward)(c, 
 #include <math.h>
 
 #include "ops/loss.h"
-#include "ops/op_helpers.h"
 #include "ops/rows.h"
+#include "ops/softmax_rows.h"
 
 static int class_dim(const pn_shape *s) { return s->rank > 1 ? 1 : 0; }
 /* nll has no attribute 2. */

@@ -11,13 +11,11 @@ static void R_(dropout_apply)(const pn_call *c, pn_member *m, real *y, const rea
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const double p = c->attrs[0].f, keep = p < 1 ? 1 / (1 - p) : 0;
     const int64_t n = pn_shape_size(shape);
-    int64_t lo, hi;
-    pn_member_share(m, n, PN_BLOCK, &lo, &hi);
-    if (lo >= hi) return;
-    if (!c->training || p == 0) {
-        if (y != x || add) k->scale(y + lo, x + lo, 1, hi - lo, add);
-    } else {
-        k->dropout(y + lo, x + lo, hi - lo, c->random->key, pn_call_counter(c), (uint64_t)lo, p, keep, add);
+    for (pn_span s = pn_span_open(m, n); pn_span_next(&s, m);) {
+        if (c->training && p > 0)
+            k->dropout(y + s.lo, x + s.lo, s.hi - s.lo, c->random->key, pn_call_counter(c), (uint64_t)s.lo, p, keep, add);
+        else if (y != x || add)
+            k->scale(y + s.lo, x + s.lo, 1, s.hi - s.lo, add);
     }
 }
 

@@ -12,11 +12,15 @@ static void R_(gather_forward)(const pn_call *c, pn_member *m) {
     const real *x = c->in[0].data;
     const int64_t *index = c->in[1].data;
     real *y = c->out[0].data;
-    int64_t lo, hi;
+    int64_t lo, hi, done = 0;
     pn_member_share(m, l.count, l.block, &lo, &hi);
     for (int64_t line = lo; line < hi; line++) {
         const line_at at = find_line(&l, line);
-        for (int64_t j = 0; j < l.chosen; j++) y[at.y + j * l.step_y] = x[at.x + index[at.y + j * l.step_y] * l.step_x];
+        for (int64_t first = 0; first < l.chosen; first += PN_BLOCK) {
+            const int64_t end = least(l.chosen, first + PN_BLOCK);
+            if (pn_member_paused(m, &done, end - first)) return;
+            for (int64_t j = first; j < end; j++) y[at.y + j * l.step_y] = x[at.x + index[at.y + j * l.step_y] * l.step_x];
+        }
     }
 }
 
@@ -35,12 +39,16 @@ static void R_(gather_backward)(const pn_call *c, pn_member *m) {
     const int64_t *index = c->in[1].data;
     const real *gy = c->gout[0].data;
     real *gx = R_(gradient_to_add_to)(c, m);
-    int64_t lo, hi;
+    int64_t lo, hi, done = 0;
     if (!gx) return;
     pn_member_share(m, l.count, l.block, &lo, &hi);
     for (int64_t line = lo; line < hi; line++) {
         const line_at at = find_line(&l, line);
-        for (int64_t j = 0; j < l.chosen; j++) gx[at.x + index[at.y + j * l.step_y] * l.step_x] += gy[at.y + j * l.step_y];
+        for (int64_t first = 0; first < l.chosen; first += PN_BLOCK) {
+            const int64_t end = least(l.chosen, first + PN_BLOCK);
+            if (pn_member_paused(m, &done, end - first)) return;
+            for (int64_t j = first; j < end; j++) gx[at.x + index[at.y + j * l.step_y] * l.step_x] += gy[at.y + j * l.step_y];
+        }
     }
 }
 
@@ -50,15 +58,15 @@ static void R_(select_backward)(const pn_call *c, pn_member *m) {
     const int64_t *index = c->in[1].data;
     const real *gy = c->gout[0].data;
     real *gx = R_(gradient_to_add_to)(c, m);
-    int64_t lo, hi;
+    int64_t lo, hi, done = 0;
     if (!gx) return;
     const int64_t strips = pn_blocks_of(s.inner, STRIP);
     pn_member_share(m, s.outer * strips, 1, &lo, &hi);
     for (int64_t job = lo; job < hi; job++) {
-        const int64_t o = job / strips, first = job % strips * STRIP, width = s.inner - first < STRIP ? s.inner - first : STRIP;
+        const int64_t o = job / strips, first = job % strips * STRIP, width = least(s.inner - first, STRIP);
         const real *from = gy + o * s.chosen * s.inner + first;
         real *to = gx + o * s.size * s.inner + first;
-        for (int64_t j = 0; j < s.chosen; j++) {
+        for (int64_t j = 0; j < s.chosen && !pn_member_paused(m, &done, width); j++) {
             for (int64_t k = 0; k < width; k++) to[index[j] * s.inner + k] += from[j * s.inner + k];
         }
     }
@@ -66,6 +74,8 @@ static void R_(select_backward)(const pn_call *c, pn_member *m) {
 
 #else
 #include "ops/copy.h"
+
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #define STRIP 16 /* columns that a member adds at a time: a cache line of floats */
 
@@ -123,14 +133,18 @@ static selection plan_selection(const pn_call *c) {
 
 static void select_forward(const pn_call *c, pn_member *m) {
     const selection s = plan_selection(c);
-    const int64_t *index = c->in[1].data, bytes = s.inner * (int64_t)pn_dtype_bytes(c->in[0].shape.dtype);
+    const int64_t *index = c->in[1].data, size = (int64_t)pn_dtype_bytes(c->in[0].shape.dtype);
     const char *x = c->in[0].data;
     char *y = c->out[0].data;
-    int64_t lo, hi;
+    int64_t lo, hi, done = 0;
     pn_member_share(m, s.inner ? s.outer * s.chosen : 0, s.inner && s.inner < PN_BLOCK ? PN_BLOCK / s.inner : 1, &lo, &hi);
     for (int64_t row = lo; row < hi; row++) {
-        const int64_t o = row / s.chosen, j = row % s.chosen;
-        memcpy(y + row * bytes, x + (o * s.size + index[j]) * bytes, (size_t)bytes);
+        const int64_t from = (row / s.chosen * s.size + index[row % s.chosen]) * s.inner, to = row * s.inner;
+        for (int64_t first = 0; first < s.inner; first += PN_PIECE) {
+            const int64_t n = least(s.inner - first, PN_PIECE);
+            if (pn_member_paused(m, &done, n)) return;
+            memcpy(y + (to + first) * size, x + (from + first) * size, (size_t)(n * size));
+        }
     }
 }
 

@@ -129,7 +129,7 @@ static void R_(loss_forward)(const pn_call *c, pn_member *m, R_(loss_fn) value) 
     double *partial = c->scratch;
     int64_t lo, hi;
     pn_member_range(m, blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
+    for (int64_t b = lo, done = 0; b < hi && !pn_member_paused(m, &done, PN_LOSS_BLOCK); b++) {
         const int64_t first = b * PN_LOSS_BLOCK, count = n - first < PN_LOSS_BLOCK ? n - first : PN_LOSS_BLOCK;
         real *l = reduction == PN_NONE ? out + first : block_values;
         value(l, y + first, t + first, count, &a);
@@ -143,15 +143,15 @@ static void R_(loss_forward)(const pn_call *c, pn_member *m, R_(loss_fn) value) 
 }
 
 /* One gradient: g[i] (= or +=) slope[i] * gout, gout a scalar (times 1/n for the mean) or one value per element. */
-static void R_(loss_gradient)(const pn_call *c, int64_t lo, int64_t hi, int input, R_(loss_fn) slope) {
+static void R_(loss_gradient)(const pn_call *c, pn_member *m, int64_t lo, int64_t hi, int input, R_(loss_fn) slope) {
     const real *y = c->in[0].data, *t = c->in[1].data, *gout = c->gout[0].data;
     real *g = c->gin[input].data, d[PN_LOSS_BLOCK];
     const R_(loss_args) a = {R_(pn_call_kernels)(c), c->attrs};
     const int64_t n = pn_shape_size(&c->in[0].shape), reduction = c->attrs[0].i;
     const bool add = c->gin_add[input];
     const real factor = reduction == PN_NONE ? 1 : (real)(reduction == PN_MEAN ? gout[0] / (double)n : gout[0]);
-    for (int64_t first = lo * PN_LOSS_BLOCK; first < n && first < hi * PN_LOSS_BLOCK; first += PN_LOSS_BLOCK) {
-        const int64_t count = n - first < PN_LOSS_BLOCK ? n - first : PN_LOSS_BLOCK;
+    for (int64_t b = lo, done = 0; b < hi && !pn_member_paused(m, &done, PN_LOSS_BLOCK); b++) {
+        const int64_t first = b * PN_LOSS_BLOCK, count = n - first < PN_LOSS_BLOCK ? n - first : PN_LOSS_BLOCK;
         slope(d, y + first, t + first, count, &a);
         if (reduction == PN_NONE)
             a.kernels->mul_add(g + first, d, gout + first, count, add);
@@ -164,8 +164,8 @@ static void R_(loss_backward)(const pn_call *c, pn_member *m, R_(loss_fn) slope,
     const int64_t n = pn_shape_size(&c->in[0].shape);
     int64_t lo, hi;
     pn_member_range(m, pn_loss_blocks(n, PN_LOSS_BLOCK), &lo, &hi);
-    if (c->gin[0].data) R_(loss_gradient)(c, lo, hi, 0, slope);
-    if (c->gin[1].data) R_(loss_gradient)(c, lo, hi, 1, target);
+    if (c->gin[0].data) R_(loss_gradient)(c, m, lo, hi, 0, slope);
+    if (c->gin[1].data) R_(loss_gradient)(c, m, lo, hi, 1, target);
 }
 
 #define LOSS(name, pick)                                                                                                                                       \

@@ -26,7 +26,7 @@ static void R_(count_ranks)(const pn_call *c, pn_member *m, int64_t k) {
     double *partial = c->scratch;
     int64_t lo, hi;
     pn_member_range(m, r.blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
+    for (int64_t b = lo; b < hi && (b == lo || !pn_member_stopped(m)); b++) {
         const int64_t first = pn_rows_first(&r, b), end = first + pn_rows_in(&r, b);
         int64_t hits = 0;
         for (int64_t i = first; i < end; i++) hits += R_(rank_of)(x + pn_row_offset(&r, i), r.n, r.inner, target[i]) < k;

@@ -30,6 +30,14 @@ static inline int64_t pn_blocks_of(int64_t n, int64_t block) { return n / block 
 /* True once the run should stop: the rest of the op may be left undone, but every barrier must still be passed. */
 static inline bool pn_member_stopped(pn_member *m) { return m->index == 0 ? pn_poll_now(m->poll) : pn_poll_stopped(m->poll); }
 
+/* Between pieces of any size: whether to stop, asked once in about PN_PIECE / 4 elements. *done counts them, from 0 on. */
+static inline bool pn_member_paused(pn_member *m, int64_t *done, int64_t n) {
+    *done += n;
+    if (*done < PN_PIECE / 4) return false;
+    *done = 0;
+    return pn_member_stopped(m);
+}
+
 /* Counts blocks that a member took without pn_member_range. */
 static inline void pn_member_count(const pn_member *m, int64_t blocks) {
     if (m->blocks) m->blocks[m->index * 8] += blocks;

@@ -2,7 +2,7 @@
  * row is contiguous and used where it lies; else blocks of rows are copied into scratch and back. */
 #ifndef PN_OPS_ROWS_H
 #define PN_OPS_ROWS_H
-#include "ops/op.h"
+#include "ops/op_helpers.h"
 
 typedef struct pn_rows {
     int64_t outer, n, inner;
@@ -30,20 +30,21 @@ static inline int64_t pn_rows_scratch(const pn_rows *r) { return r->inner == 1 ?
 static inline int64_t pn_row_offset(const pn_rows *r, int64_t row) { return r->inner == 1 ? row * r->n : row / r->inner * r->n * r->inner + row % r->inner; }
 
 #define PN_ROWS_COPY(real, suffix)                                                                                                                             \
-    /* Rows [first, first + count) of x as a contiguous (count, n) block: in place when they are, else copied into buffer. */                                  \
-    static inline const real *pn_rows_load##suffix(const pn_rows *r, const real *x, int64_t first, int64_t count, real *buffer) {                              \
+    /* Rows [first, first + count) of x as a contiguous (count, n) block: in place when they are, else copied into buffer. A long row looks at the poll. */    \
+    static inline const real *pn_rows_load##suffix(pn_member *m, const pn_rows *r, const real *x, int64_t first, int64_t count, real *buffer) {                \
         if (r->inner == 1) return x + first * r->n;                                                                                                            \
         for (int64_t i = 0; i < count; i++) {                                                                                                                  \
             const real *from = x + pn_row_offset(r, first + i);                                                                                                \
-            for (int64_t j = 0; j < r->n; j++) buffer[i * r->n + j] = from[j * r->inner];                                                                      \
+            for (int64_t j = 0; j < r->n && (j % PN_BLOCK || j == 0 || !pn_member_stopped(m)); j++) buffer[i * r->n + j] = from[j * r->inner];                 \
         }                                                                                                                                                      \
         return buffer;                                                                                                                                         \
     }                                                                                                                                                          \
     /* The way back: y (= or +=) the block. */                                                                                                                 \
-    static inline void pn_rows_store##suffix(const pn_rows *r, real *y, int64_t first, int64_t count, const real *block, bool add) {                           \
+    static inline void pn_rows_store##suffix(pn_member *m, const pn_rows *r, real *y, int64_t first, int64_t count, const real *block, bool add) {             \
         for (int64_t i = 0; i < count; i++) {                                                                                                                  \
             real *to = y + pn_row_offset(r, first + i);                                                                                                        \
-            for (int64_t j = 0; j < r->n; j++) to[j * r->inner] = block[i * r->n + j] + (add ? to[j * r->inner] : 0);                                          \
+            for (int64_t j = 0; j < r->n && (j % PN_BLOCK || j == 0 || !pn_member_stopped(m)); j++)                                                            \
+                to[j * r->inner] = block[i * r->n + j] + (add ? to[j * r->inner] : 0);                                                                         \
         }                                                                                                                                                      \
     }
 PN_ROWS_COPY(float, _f)

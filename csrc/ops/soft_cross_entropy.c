@@ -5,6 +5,7 @@
  * Source: lecture 004 (item 57, the full form of the cross-entropy); PyTorch's cross_entropy with probabilities.
  */
 #ifdef PN_REAL_PASS
+#include "ops/softmax_rows.h"
 
 /* q[n] = w (smoothed t): what multiplies -log p. Returns the sum of q. */
 static double R_(soft_target)(const pn_call *c, real *q, const real *t, int64_t n) {
@@ -26,10 +27,10 @@ static void R_(soft_cross_entropy_fwd)(const pn_call *c, pn_member *m) {
     double *partial = c->scratch;
     int64_t lo, hi;
     pn_member_range(m, r.blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
+    for (int64_t b = lo; b < hi && (b == lo || !pn_member_stopped(m)); b++) {
         const int64_t first = pn_rows_first(&r, b), count = pn_rows_in(&r, b);
-        const real *t = R_(pn_rows_load)(&r, c->in[1].data, first, count, t_rows);
-        k->log_softmax(logp + first * r.n, R_(pn_rows_load)(&r, c->in[0].data, first, count, x_rows), count, r.n);
+        const real *t = R_(pn_rows_load)(m, &r, c->in[1].data, first, count, t_rows);
+        R_(softmax_rows)(c, m, true, logp + first * r.n, R_(pn_rows_load)(m, &r, c->in[0].data, first, count, x_rows), count, r.n);
         partial[b] = 0;
         for (int64_t i = 0; i < count; i++) {
             R_(soft_target)(c, q, t + i * r.n, r.n);
@@ -64,22 +65,22 @@ static void R_(soft_cross_entropy_bwd)(const pn_call *c, pn_member *m) {
     real *t_rows = m->scratch, *gx = c->gin[0].data ? t_rows + size : NULL, *gt = c->gin[1].data ? t_rows + 2 * size : NULL, *q = t_rows + 3 * size;
     int64_t lo, hi;
     pn_member_range(m, r.blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
+    for (int64_t b = lo; b < hi && (b == lo || !pn_member_stopped(m)); b++) {
         const int64_t first = pn_rows_first(&r, b), count = pn_rows_in(&r, b);
-        const real *t = R_(pn_rows_load)(&r, c->in[1].data, first, count, t_rows);
+        const real *t = R_(pn_rows_load)(m, &r, c->in[1].data, first, count, t_rows);
         for (int64_t i = 0; i < count; i++) {
             const double factor = c->attrs[0].i == PN_NONE ? gout[first + i] : c->attrs[0].i == PN_SUM ? gout[0] : gout[0] / (double)r.count;
             R_(soft_row_gradient)(c, gx ? gx + i * r.n : NULL, gt ? gt + i * r.n : NULL, logp + (first + i) * r.n, t + i * r.n, r.n, factor, q);
         }
-        if (gx) R_(pn_rows_store)(&r, c->gin[0].data, first, count, gx, c->gin_add[0]);
-        if (gt) R_(pn_rows_store)(&r, c->gin[1].data, first, count, gt, c->gin_add[1]);
+        if (gx) R_(pn_rows_store)(m, &r, c->gin[0].data, first, count, gx, c->gin_add[0]);
+        if (gt) R_(pn_rows_store)(m, &r, c->gin[1].data, first, count, gt, c->gin_add[1]);
     }
 }
 
 #else
 #include "ops/loss.h"
-#include "ops/op_helpers.h"
 #include "ops/rows.h"
+#include "ops/softmax_rows.h"
 
 static int soft_dim(const pn_shape *s) { return s->rank > 1 ? 1 : 0; }
 

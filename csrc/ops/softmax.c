@@ -5,37 +5,53 @@
  * Sources: lecture 001 (softmax bank), 004 (shift invariance, stable form).
  */
 #ifdef PN_REAL_PASS
+#include "ops/softmax_rows.h"
 
 /* The textbook formula, one row: overflow is the point. */
-static void R_(naive_softmax)(real *y, const real *x, int64_t rows, int64_t n, const R_(pn_kernels) *k) {
-    for (int64_t r = 0; r < rows; r++, x += n, y += n) {
-        k->act_forward[PN_ACT_exp](y, x, n, NULL);
-        const real total = (real)k->sum(y, n);
-        for (int64_t i = 0; i < n; i++) y[i] /= total;
+static void R_(naive_softmax)(const pn_call *c, pn_member *m, bool logarithm, real *y, const real *x, int64_t n) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const real total = (real)R_(long_sum)(k, m, y, x, n, 0);
+    for (int64_t i = 0, size; (size = row_block(m, i, n)) > 0; i += size) {
+        for (int64_t j = i; j < i + size; j++) y[j] /= total;
+        if (logarithm) k->act_forward[PN_ACT_log](y + i, y + i, size, NULL);
     }
-}
-
-static void R_(softmax_rows)(bool logarithm, bool stable, real *y, const real *x, int64_t rows, int64_t n, const R_(pn_kernels) *k) {
-    if (stable) {
-        (logarithm ? k->log_softmax : k->softmax)(y, x, rows, n);
-        return;
-    }
-    R_(naive_softmax)(y, x, rows, n, k);
-    if (logarithm) k->act_forward[PN_ACT_log](y, y, rows * n, NULL);
 }
 
 static void R_(softmax_forward)(const pn_call *c, pn_member *m, bool logarithm) {
-    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const pn_rows r = pn_rows_of(&c->in[0].shape, pn_dim_of(&c->in[0].shape, c->attrs[0].i));
     const real *x = c->in[0].data;
     real *y = c->out[0].data, *buffer = m->scratch;
     int64_t lo, hi;
     pn_member_range(m, r.blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
+    for (int64_t b = lo; b < hi && (b == lo || !pn_member_stopped(m)); b++) {
         const int64_t first = pn_rows_first(&r, b), count = pn_rows_in(&r, b);
+        const real *from = R_(pn_rows_load)(m, &r, x, first, count, buffer);
         real *target = r.inner == 1 ? y + first * r.n : buffer;
-        R_(softmax_rows)(logarithm, c->attrs[1].i, target, R_(pn_rows_load)(&r, x, first, count, buffer), count, r.n, k);
-        if (r.inner != 1) R_(pn_rows_store)(&r, y, first, count, buffer, false);
+        if (c->attrs[1].i)
+            R_(softmax_rows)(c, m, logarithm, target, from, count, r.n);
+        else
+            for (int64_t i = 0; i < count; i++) R_(naive_softmax)(c, m, logarithm, target + i * r.n, from + i * r.n, r.n);
+        if (r.inner != 1) R_(pn_rows_store)(m, &r, y, first, count, buffer, false);
+    }
+}
+
+/* gx (= or +=) y (gy - sum(gy y)), or for the logarithm gy - exp(y) sum(gy), of a row that the kernels would not poll in. */
+static void R_(long_backward)(const pn_call *c, pn_member *m, bool logarithm, real *gx, const real *y, const real *gy, int64_t n, bool add) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    real t[PN_BLOCK];
+    double total = 0;
+    for (int64_t i = 0, size; (size = row_block(m, i, n)) > 0; i += size) total += logarithm ? k->sum(gy + i, size) : k->dot(gy + i, y + i, size);
+    const real all = (real)total;
+    for (int64_t i = 0, size; (size = row_block(m, i, n)) > 0; i += size) {
+        if (logarithm) {
+            k->act_forward[PN_ACT_exp](t, y + i, size, NULL);
+            k->scale(t, t, all, size, false);
+            k->binary[PN_BIN_sub](t, gy + i, 1, t, 1, size);
+            R_(pn_put)(c, gx + i, t, size, add);
+        } else {
+            k->binary[PN_BIN_sub](t, gy + i, 1, &all, 0, size);
+            k->mul_add(gx + i, y + i, t, size, add);
+        }
     }
 }
 
@@ -47,12 +63,17 @@ static void R_(softmax_backprop)(const pn_call *c, pn_member *m, bool logarithm)
     int64_t lo, hi;
     if (!gx) return;
     pn_member_range(m, r.blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
+    for (int64_t b = lo; b < hi && (b == lo || !pn_member_stopped(m)); b++) {
         const int64_t first = pn_rows_first(&r, b), count = pn_rows_in(&r, b);
-        const real *y = R_(pn_rows_load)(&r, c->out[0].data, first, count, buffer), *gy = R_(pn_rows_load)(&r, c->gout[0].data, first, count, buffer + size);
+        const real *y = R_(pn_rows_load)(m, &r, c->out[0].data, first, count, buffer),
+                   *gy = R_(pn_rows_load)(m, &r, c->gout[0].data, first, count, buffer + size);
         real *target = r.inner == 1 ? gx + first * r.n : buffer + 2 * size;
-        (logarithm ? k->log_softmax_backward : k->softmax_backward)(target, y, gy, count, r.n, r.inner == 1 && c->gin_add[0]);
-        if (r.inner != 1) R_(pn_rows_store)(&r, gx, first, count, target, c->gin_add[0]);
+        const bool add = r.inner == 1 && c->gin_add[0];
+        if (r.n > PN_PIECE)
+            R_(long_backward)(c, m, logarithm, target, y, gy, r.n, add);
+        else
+            (logarithm ? k->log_softmax_backward : k->softmax_backward)(target, y, gy, count, r.n, add);
+        if (r.inner != 1) R_(pn_rows_store)(m, &r, gx, first, count, target, c->gin_add[0]);
     }
 }
 
@@ -62,8 +83,8 @@ static void R_(log_softmax_fwd)(const pn_call *c, pn_member *m) { R_(softmax_for
 static void R_(log_softmax_bwd)(const pn_call *c, pn_member *m) { R_(softmax_backprop)(c, m, true); }
 
 #else
-#include "ops/op_helpers.h"
 #include "ops/rows.h"
+#include "ops/softmax_rows.h"
 
 #define PN_REAL_FILE "ops/softmax.c"
 #include "base/real.h"

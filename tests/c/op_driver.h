@@ -478,7 +478,7 @@ static inline void check_all(const char *name, const char *attrs, int n, const c
     (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)), (const char *const[]) { __VA_ARGS__ }
 
 /* The op must refuse these inputs, with this status and this sentence. */
-static void check_refusal(const char *name, const char *attrs, const char *inputs, pn_status want, const char *sentence) {
+static inline void check_refusal(const char *name, const char *attrs, const char *inputs, pn_status want, const char *sentence) {
     op_case c;
     pn_status status = op_case_open(&c, name, attrs, inputs);
     CHECK(status == want, "%s(%s; %s): status is %d, expected %d", name, inputs, attrs, (int)status, (int)want);
