@@ -32,6 +32,8 @@ LAYERS = (
     "ReplicationPad1d", "ReplicationPad2d", "ZeroPad1d", "ZeroPad2d", "Upsample",
 )  # fmt: skip
 _CONTAINERS = LAYERS[:3]
+# Classes of `pyneuro.models` with layers inside, which their arguments decide.
+COMPOSITES = ("CCells", "Neocognitron", "SCells", "UNet")
 
 
 def save(net, path):
@@ -109,7 +111,10 @@ def describe(net):
     """The architecture of `net` as nested lists and dicts for JSON, or None when a class of the user's own is in it."""
     seen = {}
     for count, (path, module) in enumerate(net.named_modules()):
-        if type(module).__name__ not in LAYERS or type(module) is not _layer(type(module).__name__):
+        name = type(module).__name__
+        if name not in (*LAYERS, *COMPOSITES) or type(module) is not _layer(name):
+            return None
+        if module._modules and name in COMPOSITES and not _is_as_built(module):
             return None
         if module._buffers or path.count(".") > MAX_DEPTH or count >= MAX_LAYERS:
             return None
@@ -118,9 +123,20 @@ def describe(net):
 
 
 def _layer(name):
-    from pyneuro import nn
+    from pyneuro import models, nn
 
-    return getattr(nn, name)
+    return getattr(models if name in COMPOSITES else nn, name)
+
+
+def _is_as_built(module):
+    """Whether the layers inside are those that its arguments make: somebody may have replaced one."""
+    from pyneuro.nn import init
+
+    def inside(root):
+        return [(path, type(m), getattr(m, "_config", dict)()) for path, m in root.named_modules()]
+
+    with init.loading(1 << 62):  # parameters stay zeros
+        return inside(type(module)(**module._config())) == inside(module)
 
 
 def _describe(module, path, first):
@@ -187,7 +203,7 @@ class _Builder:
         if "same" in described:
             return self.made[described["same"]]
         name = described["layer"]
-        if name not in LAYERS:
+        if name not in LAYERS and name not in COMPOSITES:
             raise FileFormatError(f"its architecture names {name!r:.80}, which is not a layer of pyneuro")
         if name in _CONTAINERS:
             children = {key: self.module(child, f"{path}.{key}" if path else key, depth + 1)

@@ -1,18 +1,30 @@
-"""Networks by name: `models.mlp(...)`, `models.softmax(...)`, or `models.get("mlp", ...)`.
+"""Networks by name: `models.mlp(...)`, `models.lenet5(...)`, or `models.get("lenet5", ...)`.
 
 >>> from pyneuro import models
 >>> models.softmax(64, 10)
 Sequential(
   (0): Linear(in_features=64, out_features=10, bias=True)
 )
+
+Convolutional ones take images (N, C, H, W) and return raw scores (N, classes), which the loss "cross_entropy" expects.
 """
 
+from pyneuro.models.alexnet import alexnet
 from pyneuro.models.dense import mlp, softmax
+from pyneuro.models.lenet import lenet5, mnist_cnn
+from pyneuro.models.neocognitron import CCells, Neocognitron, SCells
+from pyneuro.models.unet import UNet, unet
 from pyneuro.nn import _check
 
-BY_NAME = {"mlp": mlp, "softmax": softmax}
+BY_NAME = {
+    "alexnet": alexnet, "lenet5": lenet5, "mlp": mlp, "mnist_cnn": mnist_cnn, "neocognitron": Neocognitron,
+    "softmax": softmax, "unet": unet,
+}  # fmt: skip
 
-__all__ = ["BY_NAME", "get", "mlp", "softmax"]
+__all__ = [
+    "BY_NAME", "CCells", "Neocognitron", "SCells", "UNet", "alexnet", "get", "lenet5", "mlp", "mnist_cnn", "softmax",
+    "unet",
+]  # fmt: skip
 
 
 def get(name, *args, **kwargs):

@@ -98,7 +98,7 @@ def choice(name, argument, value, options):
     """`value` when it is one of `options`. ValueError with the nearest option otherwise."""
     if value in options:
         return value
-    near = nearest(value, options)
+    near = nearest(value, options) if all(isinstance(option, str) for option in options) else None
     hint = f"; did you mean {near!r}?" if near else ""
     raise ValueError(f"{name}: {argument} must be one of {', '.join(map(repr, options))}, got {value!r:.80}{hint}")
 

@@ -1,6 +1,7 @@
-"""Deck 001, "Why the Nobel prize in physics was given for machine learning": items 11 and 12, convolution."""
+"""Deck 001, "Why the Nobel prize in physics was given for machine learning": items 11 to 13, convolution."""
 
 import numpy as np
+import pytest
 
 import pyneuro as pn
 from pyneuro import nn
@@ -62,3 +63,41 @@ def test_item_12_weight_sharing_and_local_connections():
     net[0](x)[0, 0, 3, 4].backward()
     reached = np.argwhere(x.grad.numpy()[0, 0])
     assert {tuple(at) for at in reached} == {(3 + i, 4 + j) for i in range(3) for j in range(3) if K[i, j]}
+
+
+def maps_of(net, side):
+    """(maps, side) behind each convolution of AlexNet, by the formula of the output size; the last pooled side."""
+    found = []
+    for layer in net.features:
+        if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)):
+            padding = np.max(layer.padding)
+            side = (side + 2 * padding - np.max(layer.kernel_size)) // np.max(layer.stride) + 1
+            if isinstance(layer, nn.Conv2d):
+                found.append((layer.out_channels, side))
+    return found, side
+
+
+def test_item_13_alexnet():
+    """The figure: maps 48, 128, 192, 192, 128 in each of two towers, sides 55, 27, 13, 13, 13, dense 2 x 2048."""
+    from pyneuro import models
+
+    net = models.alexnet(towers=2)
+    maps, last = maps_of(net, 227)
+    assert maps == [(2 * 48, 55), (2 * 128, 27), (2 * 192, 13), (2 * 192, 13), (2 * 128, 13)]
+    assert last == 6
+    assert maps_of(net, 224)[0][0][1] == 54  # the figure's 224 does not give its own 55
+    assert [m.groups for m in net.features if isinstance(m, nn.Conv2d)] == [1, 2, 1, 2, 2]
+    assert [m.out_features for m in net.classifier if isinstance(m, nn.Linear)] == [2 * 2048, 2 * 2048, 1000]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters"),
+    [({}, 62_378_344), ({"towers": 2}, 60_965_224), ({"variant": "torchvision"}, 61_100_840)],
+)
+def test_item_13_parameters(arguments, parameters):
+    """Grouped 60,965,224, single tower 62,378,344; the net that torchvision calls AlexNet is another one."""
+    from pyneuro import models
+
+    with nn.init.loading(1 << 40):  # zeros: nothing is drawn
+        net = models.alexnet(**arguments)
+    assert sum(p.numel() for p in net.parameters()) == parameters

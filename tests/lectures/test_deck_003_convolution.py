@@ -84,3 +84,16 @@ def test_item_38_why_not_a_perceptron():
     dense, filters = nn.Linear(32 * 32, 1024), nn.Conv2d(1, 6, 5)
     assert dense.weight.numel() == 1_048_576
     assert filters.weight.numel() == 150
+
+
+def test_item_35_the_whole_chain():
+    """AlexNet: 227 -> 55, 27, 27, 13, 13, 13, 13, 6 -> 9216, 4096, 4096, 1000."""
+    from pyneuro import models
+
+    net, x, seen = models.alexnet().eval(), np.zeros((1, 3, 227, 227), np.float32), []
+    with pn.no_grad():
+        for layer in [*net.features, net.flatten, *net.classifier]:
+            x = layer(x)
+            if isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.Flatten, nn.Linear)):
+                seen.append(x.shape[-1])
+    assert seen == [55, 27, 27, 13, 13, 13, 13, 6, 9216, 4096, 4096, 1000]
