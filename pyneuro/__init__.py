@@ -44,6 +44,7 @@ _LAZY = {
     "draw": "pyneuro.draw",
     "filter2d": "pyneuro.nn._convolve",
     "gradcheck": "pyneuro.gradcheck",
+    "inspect": "pyneuro.inspect",
     "load": "pyneuro.io",
     "save": "pyneuro.io",
     "show_versions": "pyneuro._versions",
