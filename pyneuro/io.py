@@ -25,7 +25,7 @@ LAYERS = (
     "Conv1d", "Conv2d", "ConvTranspose2d", "Linear", "Embedding", "Flatten", "Dropout", "Rescaling", "Identity",
     "Sigmoid", "Tanh", "Softsign", "SELU", "SiLU", "LogSigmoid", "Step", "ReLU", "LeakyReLU", "ELU", "Hardtanh", "GELU",
     "Softplus", "PReLU", "Softmax", "LogSoftmax",
-    "LayerNorm", "GroupNorm", "InstanceNorm2d",
+    "LayerNorm", "GroupNorm", "InstanceNorm2d", "BatchNorm1d", "BatchNorm2d",
     "MaxPool1d", "MaxPool2d", "AvgPool1d", "AvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d", "Dropout2d", "Unflatten",
     "CircularPad1d", "CircularPad2d", "ConstantPad1d", "ConstantPad2d", "ReflectionPad1d", "ReflectionPad2d",
@@ -116,7 +116,7 @@ def describe(net):
             return None
         if module._modules and name in COMPOSITES and not _is_as_built(module):
             return None
-        if module._buffers or path.count(".") > MAX_DEPTH or count >= MAX_LAYERS:
+        if set(module._buffers) - set(module._own_buffers) or path.count(".") > MAX_DEPTH or count >= MAX_LAYERS:
             return None
         seen[id(module)] = path
     return {"net": _describe(net, "", seen), "tied": _tied(net)}

@@ -23,6 +23,7 @@ typedef struct frame {
     pn_view out[PN_MAX_OUT];
     pn_tensor *result[PN_MAX_OUT];
     bool requires_grad, depends;
+    pn_tensor *chained[PN_MAX_OUT + 2]; /* inputs of an op that commits, while recording */
     pn_shape few_shapes[FEW];
     pn_view few_views[FEW];
 } frame;
@@ -47,7 +48,14 @@ static bool inputs_are_plain(const pn_op *op, int n_in, const pn_shape *shape) {
 /* Things that change from step to step: reading them ties what follows to this step. */
 static bool varies(const pn_tensor *t) { return t->requires_grad || (t->flags & (PN_T_DEPENDS | PN_T_PARAMETER | PN_T_BUFFER)); }
 
+/* While recording nothing is committed: an op that is met twice goes on with what it gave the first time. */
+static void chain_inputs(frame *f) {
+    for (int i = 0; i < f->n_in; i++) f->chained[i] = i && i < PN_MAX_OUT ? pn_recording_successor(f->ctx->recording, f->in[i]) : f->in[i];
+    f->in = f->chained;
+}
+
 static pn_status open_frame(frame *f, pn_error *e) {
+    if ((f->op->flags & PN_COMMITS) && f->ctx->recording) chain_inputs(f);
     f->shape = f->few_shapes;
     f->view = f->few_views;
     if (f->n_in > FEW) {
@@ -188,7 +196,7 @@ static void adopt(frame *f, pn_node *n) {
         pn_node_ref(n);
         t->node = n;
         t->output = (uint32_t)i;
-        t->requires_grad = f->requires_grad && t->shape.dtype != PN_I64;
+        t->requires_grad = f->requires_grad && pn_op_carries(f->op, i, &t->shape);
         if (f->depends) t->flags |= PN_T_DEPENDS;
         n->out_version[i] = t->storage->version;
         if (n->requires_grad && (reads_out >> i & 1)) {
@@ -202,6 +210,14 @@ static void count_random(pn_context *ctx) {
     if (++ctx->ordinal <= UINT16_MAX) return;
     ctx->ordinal = 0; /* the counter of a node has 16 bits for it; go on with the next step's */
     ctx->random.step++;
+}
+
+/* Running values change at once, as in PyTorch. */
+static void commit(frame *f) {
+    for (int k = 1; k < f->q.n_out; k++) {
+        memcpy(f->in[k]->storage->data, f->out[k].data, f->in[k]->storage->bytes);
+        f->in[k]->storage->version++;
+    }
 }
 
 /* The op itself, once shapes are known. */
@@ -231,6 +247,7 @@ static pn_status execute(frame *f, pn_error *e) {
         f->user->release(f->user);
     }
     if (f->op->flags & PN_RANDOM) count_random(ctx);
+    if ((f->op->flags & PN_COMMITS) && !ctx->recording) commit(f);
     return PN_OK;
 failed:
     pn_free(saved);

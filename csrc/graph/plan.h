@@ -99,6 +99,8 @@ void pn_plan_set_random(pn_plan *p, pn_random random);
 bool pn_plan_step(pn_plan *p, pn_plan_run *run, pn_member *m);
 /* SPMD: applies the prepared optimiser, fused weight gradients included. Never fails, never polls. The caller puts a barrier after it. */
 void pn_plan_update(pn_plan *p, const pn_optimizer *o, pn_member *m);
+/* Running values that the step has changed, copied to where they live: by one member, once nothing can take the step back. */
+void pn_plan_commit(pn_plan *p);
 /* "weight of shape (8, 4) in Linear(4, 8) (layer 0)" for a parameter of the plan. */
 void pn_plan_describe(const pn_plan *p, const pn_tensor *parameter, char *text, size_t size);
 /* SPMD: sum of squares over all gradients (for clipping and GradBelow), in fixed order; same on every member. Needs keep_gradients. */

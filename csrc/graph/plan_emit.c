@@ -332,6 +332,10 @@ static void emit_outputs(plan_builder *b) {
     }
 }
 
+static void emit_commits(plan_builder *b) {
+    for (int i = 0; i < b->plan->n_commits; i++) patch(b, (void **)&b->plan->commits[i].from, data_of(b, b->plan->commits[i].value));
+}
+
 /* Which segments have a stored gradient, and where. */
 static void emit_pieces(plan_builder *b) {
     pn_plan *p = b->plan;
@@ -367,6 +371,7 @@ pn_status pn_plan_emit(plan_builder *b) {
     for (int i = 0; i < b->n_nodes; i++)
         if (b->nodes[i].live && !b->nodes[i].alias) emit_forward(b, &b->nodes[i]);
     emit_outputs(b);
+    emit_commits(b);
     if (b->spec->training) emit_seed(b);
     for (int i = b->n_nodes - 1; b->spec->training && i >= 0; i--) {
         plan_node *n = &b->nodes[i];

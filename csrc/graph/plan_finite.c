@@ -55,7 +55,7 @@ static bool is_above_limit(const pn_plan *p, const double *seen) {
 static bool judge(pn_plan *p, pn_member *m, const double *seen) {
     const pn_view *out = &p->outputs[0];
     const double loss = out->shape.dtype == PN_F32 ? (double)*(const float *)out->data : *(const double *)out->data;
-    bool finite = isfinite(loss) && isfinite(seen[0]), large = false;
+    bool finite = isfinite(loss) && isfinite(seen[0]) && pn_plan_commits_finite(p), large = false;
     for (int i = 0; i < p->n_deferred; i++) {
         finite &= isfinite(seen[1 + 2 * i]) && isfinite(seen[2 + 2 * i]);
         large |= is_too_large(p, i, seen[1 + 2 * i], seen[2 + 2 * i]);

@@ -33,7 +33,8 @@ static int *count_uses(plan_builder *b) {
 /* An activation whose derivative reads y alone, behind a product whose output nobody else sees. */
 static bool can_fuse(const plan_builder *b, const plan_node *product, const plan_node *next, int activation) {
     const plan_value *z = &b->values[product->out[0]];
-    return activation >= 0 && !pn_acts[activation].needs_x && !z->kept && z->layout == PN_PLAIN && next->differentiable == product->differentiable &&
+    return activation >= 0 && !pn_acts[activation].needs_x && !z->kept && z->layout == b->values[next->out[0]].layout &&
+           next->differentiable == product->differentiable &&
            plan_root(b, next->out[0]) != plan_root(b, b->output_values[0]); /* backward overwrites the gradient of y, and that of the loss is a constant */
 }
 

@@ -121,6 +121,13 @@ typedef struct plan_deferred {
     bool x_is_input; /* bounded by pn_plan_run.input_max */
 } plan_deferred;
 
+/* A buffer of a module that a good step leaves changed: see plan_commit.c. */
+typedef struct plan_commit {
+    pn_tensor *tensor; /* held by the plan */
+    int value;         /* what it becomes; while building */
+    const void *from;
+} plan_commit;
+
 typedef struct pn_plan {
     pn_pool pool; /* all arrays below */
     void *arena;  /* all buffers */
@@ -135,7 +142,8 @@ typedef struct pn_plan {
     bool *reaches;      /* (n_segments) */
     plan_piece *pieces;
     plan_deferred *deferred;
-    int n_pieces, n_deferred;
+    plan_commit *commits;
+    int n_pieces, n_deferred, n_commits;
     void *gradient_base;    /* all stored gradients side by side, padding zero */
     int64_t gradient_n;     /* elements of that */
     pn_tensor **held;       /* (n_held) owned references: leaves */
@@ -183,7 +191,8 @@ int pn_plan_add_value(plan_builder *b, const pn_shape *shape, plan_kind kind); /
 plan_node *pn_plan_add_node(plan_builder *b, int n_in);                        /* NULL on failure */
 static inline int plan_root(const plan_builder *b, int value) { return b->values[value].root; }
 
-pn_status pn_plan_trace(plan_builder *b);       /* recording -> values and nodes, those that outputs need marked live */
+pn_status pn_plan_trace(plan_builder *b); /* recording -> values and nodes, those that outputs need marked live */
+pn_status pn_plan_trace_commits(plan_builder *b);
 void pn_plan_fuse_activations(plan_builder *b); /* linear + activation */
 pn_status pn_plan_assign_layouts(plan_builder *b);
 pn_status pn_plan_measure(plan_builder *b);   /* asks every live node's infer for bytes and FLOPs; counts uses */
@@ -193,6 +202,7 @@ pn_status pn_plan_emit(plan_builder *b);  /* values and nodes -> instructions */
 pn_status pn_plan_place(plan_builder *b); /* addresses and barriers */
 
 bool pn_plan_check_finite(pn_plan *p, pn_member *m); /* SPMD: loss and gradients of the step just done; decides too whether it runs unfused */
+bool pn_plan_commits_finite(const pn_plan *p);
 void pn_plan_walk_checked(pn_plan *p, pn_member *m); /* the replay by one member */
 bool pn_plan_walk_timed(pn_plan *p, pn_member *m);   /* SPMD: the walk with a clock, into run->seconds */
 /* SPMD: counts and passes a barrier; false when all members leave behind it. */

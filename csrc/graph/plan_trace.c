@@ -200,7 +200,7 @@ void pn_plan_mark_gradients(plan_builder *b) {
         bool any = false;
         for (int k = 0; k < n->n_in; k++) any |= b->values[n->in[k]].wants;
         if (!n->live || !n->differentiable || !any) continue;
-        for (int k = 0; k < n->n_out; k++) b->values[n->out[k]].wants = b->values[n->out[k]].shape.dtype != PN_I64;
+        for (int k = 0; k < n->n_out; k++) b->values[n->out[k]].wants = pn_op_carries(n->op, k, &b->values[n->out[k]].shape);
     }
     const int loss = b->output_values[0];
     b->values[plan_root(b, loss)].reached = b->values[loss].wants;

@@ -57,6 +57,15 @@ void pn_recording_append(pn_recording *r, pn_node *n, pn_tensor *const *outs) {
     r->n++;
 }
 
+pn_tensor *pn_recording_successor(const pn_recording *r, pn_tensor *t) {
+    for (int64_t i = 0; i < r->n; i++) {
+        const pn_node *n = r->nodes[i];
+        for (int k = 1; (n->op->flags & PN_COMMITS) && k < n->n_out; k++)
+            if (n->in[k] == t) t = r->outs[i * PN_MAX_OUT + k];
+    }
+    return t;
+}
+
 void pn_recording_read(pn_context *ctx, const pn_tensor *t, const char *what) {
     pn_recording *r = ctx->recording;
     if (!r || r->dynamic) return;

@@ -7,4 +7,6 @@
 bool pn_recording_reserve(pn_recording *r, pn_error *e);
 /* Takes references to n and its outputs. */
 void pn_recording_append(pn_recording *r, pn_node *n, pn_tensor *const *outs);
+/* What running value t has become by the ops recorded so far (PN_COMMITS); t itself when none has changed it. */
+pn_tensor *pn_recording_successor(const pn_recording *r, pn_tensor *t);
 #endif

@@ -3,6 +3,7 @@
 #include "kernels/act_impl.h"
 #include "kernels/elementwise_impl.h"
 #include "kernels/reduce_impl.h"
+#include "kernels/batch_norm_impl.h"
 #include "kernels/softmax_impl.h"
 #include "kernels/dropout_impl.h"
 #include "kernels/pool_impl.h"
@@ -28,6 +29,7 @@ static void R_(fill)(R_(pn_kernels) *t) {
         .max = R_(max),
         .abs_max = R_(abs_max),
         .column_sums = R_(column_sums),
+        .batch_norm = {R_(moments), R_(products), R_(rescale), R_(gradient), R_(column_moments), R_(column_products), R_(column_rescale), R_(column_gradient)},
         .softmax = R_(softmax),
         .log_softmax = R_(log_softmax),
         .log_sum_exp = R_(log_sum_exp),

@@ -55,6 +55,20 @@ typedef struct pn_hyper {
     double c[8];                   /* scalars derived by the rule's prepare line */
 } pn_hyper;
 
+/* What batch norm does to a run of one channel, and to rows whose columns are the channels: kernels/batch_norm_impl.h. Sums are added to. */
+#define PN_BATCH_NORM_TABLE(real)                                                                                                                              \
+    struct {                                                                                                                                                   \
+        void (*moments)(double *one, double *two, const real *x, int64_t n, real middle);                                                                      \
+        void (*products)(double *one, double *two, const real *g, const real *x, int64_t n, real middle);                                                      \
+        void (*rescale)(real * y, const real *x, int64_t n, real middle, real a, real b);                                    /* y may be x */                  \
+        void (*gradient)(real * gx, const real *g, const real *x, int64_t n, real middle, real a, real p, real q, bool add); /* gx may be g */                 \
+        void (*column_moments)(double *one, double *two, const real *x, int64_t rows, int64_t cols, int64_t ld, const real *middle);                           \
+        void (*column_products)(double *one, double *two, const real *g, const real *x, int64_t rows, int64_t cols, int64_t ld, const real *middle);           \
+        void (*column_rescale)(real * y, const real *x, int64_t rows, int64_t cols, int64_t ld, const real *middle, const real *a, const real *b);             \
+        void (*column_gradient)(real * gx, const real *g, const real *x, int64_t rows, int64_t cols, int64_t ld, const real *middle, const real *a,            \
+                                const real *p, const real *q, bool add);                                                                                       \
+    }
+
 #define PN_KERNEL_TABLE(real, suffix)                                                                                                                          \
     typedef struct pn_kernels##suffix {                                                                                                                        \
         /* y[n] = act(x[n]); p: at most two parameters (slope, value at zero, ...). y may be x. */                                                             \
@@ -76,6 +90,7 @@ typedef struct pn_hyper {
         real (*abs_max)(const real *x, int64_t n); /* 0 for n == 0; not finite if any element is not: the finite check */                                      \
         /* out[cols] (= or +=) sum over rows of x[rows, cols], in double, rows in order. ld: row stride of x. */                                               \
         void (*column_sums)(real * out, const real *x, int64_t rows, int64_t cols, int64_t ld, bool add);                                                      \
+        PN_BATCH_NORM_TABLE(real) batch_norm;                                                                                                                  \
         /* Per row of x[rows, cols]: softmax, log-softmax, log-sum-exp; stable (the row's maximum is taken off). y may be x. */                                \
         void (*softmax)(real * y, const real *x, int64_t rows, int64_t cols);                                                                                  \
         void (*log_softmax)(real * y, const real *x, int64_t rows, int64_t cols);                                                                              \

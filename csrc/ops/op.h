@@ -45,7 +45,7 @@ typedef struct pn_infer {
     const pn_shape *in; /* (n_in) */
     const pn_value *attrs;
     pn_layout layout;          /* of input 0 and output 0 in a plan, for ops that choose one; the shapes stay logical */
-    int n_out;                 /* preset from the op; a variadic op may set it */
+    int n_out;                 /* preset from the op, which may set it lower */
     pn_shape out[PN_MAX_OUT];  /* result; dtype included */
     size_t saved;              /* bytes kept from forward for backward, beyond inputs and outputs */
     size_t scratch;            /* bytes shared by all members during forward or backward */
@@ -97,6 +97,7 @@ enum {
     PN_ANY_LAYOUT = 16, /* elementwise: works on blocked layouts as on plain ones */
     PN_TRAIN_ONLY = 32, /* the identity in evaluation mode: dropout */
     PN_USER = 64,       /* runs user code (pn.Function): member 0 only, may fail through the run's error */
+    PN_COMMITS = 256,   /* outputs 1, 2, ... (if it has them) are what inputs 1, 2, ... become once the step is known to be good */
     PN_FUSES = 128      /* attribute `fused` is an activation that a plan has fused, -1 for none; without it backward reads no output */
 };
 
@@ -125,6 +126,9 @@ typedef struct pn_op {
 
 /* The outputs that backward reads with these attributes, as bits. */
 static inline unsigned pn_op_reads_out(const pn_op *op, const pn_value *attrs) { return (op->flags & PN_FUSES) && attrs[op->fused].i < 0 ? 0 : op->needs_out; }
+
+/* Does a gradient flow through output k? Not through what running values become. */
+static inline bool pn_op_carries(const pn_op *op, int k, const pn_shape *out) { return out->dtype != PN_I64 && !(k && (op->flags & PN_COMMITS)); }
 
 extern const pn_op *const pn_ops[]; /* all ops of ops.def, NULL at the end */
 const pn_op *pn_op_find(const char *name);

@@ -191,6 +191,7 @@ static bool update(pn_trainer *t, pn_plan *plan, pn_member *m) {
     if (t->before) look_at_step(t, m);
     if (m->index) return true;
     pn_optimizer_commit(o, pn_plan_reaches(plan));
+    pn_plan_commit(plan);
     t->progress.step++;
     return true;
 }

@@ -19,6 +19,7 @@ from pyneuro import _core
 from pyneuro._fit import arrays
 from pyneuro._fit.columns import as_they_are
 from pyneuro._fit.plans import Dynamic, Plans, modes
+from pyneuro.nn import _state
 from pyneuro.nn.module import layer_labels
 
 Tensor = _core.Tensor
@@ -125,6 +126,13 @@ class Stepper:
     def take(self, index, rows):
         """One step on the rows at `index`. Returns "", or which stopping rule has fired."""
         training = self.optimizer is not None
+        with Rollback(self.program.net if training else None) as rollback:
+            end = self._step(index, rows, rollback)
+            rollback.is_done = end != "grad"
+        return end
+
+    def _step(self, index, rows, rollback):
+        training = self.optimizer is not None
         random = _core.get_random()
         try:
             with modes(self.program.net, training):
@@ -132,6 +140,8 @@ class Stepper:
                 _, scalars = self.program.run(index, Tensor)
                 values = [float(s.detach().numpy()) for s in scalars]
                 scale = self._gradients(scalars[0], values[0], index) if training else 1.0
+                if rollback.overflowed():
+                    self._fail(self._first_not_finite(index) or "a running value is not finite")
         finally:
             _core.set_random(random[0], random[1])
         if scale is None:
@@ -214,6 +224,28 @@ class Stepper:
             self.epoch, self.position, self.weight, self.sums = self.epoch + 1, 0, 0.0, None
 
 
+class Rollback:
+    """Buffers of a network as they were, such as the running means of batch norm, put back unless the step is done."""
+
+    def __init__(self, net):
+        self._buffers = [(b, np.array(b.detach().numpy())) for b in net.buffers()] if net is not None else []
+        self.is_done = False
+
+    def overflowed(self):
+        """Whether a buffer has become NaN or infinite."""
+        return any(
+            b.dtype != "int64" and np.isfinite(old).all() and not np.isfinite(b.detach().numpy()).all()
+            for b, old in self._buffers
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for buffer, values in () if self.is_done else self._buffers:
+            _state.assign(buffer, values)
+
+
 @contextlib.contextmanager
 def uninterrupted():
     """Holds back KeyboardInterrupt until the end of the block. Only for short blocks; elsewhere than in the main thread
@@ -254,7 +286,7 @@ def first_not_finite(loss):
 
 def examine(program, index, training):
     """One run before the first step: finds the names, and mistakes."""
-    with modes(program.net, training), layer_labels(program.net):
+    with modes(program.net, training), layer_labels(program.net), Rollback(program.net):
         program.examine(*program.run(index, Tensor))
 
 
@@ -270,6 +302,8 @@ class EagerRunner(Stepper):
         self.steps_an_epoch = -(-self.last // batch)
         self._order = None, None
         examine(program, slice(0, min(batch, rows)), optimizer is not None)
+        if self.last % batch and optimizer is not None and any(True for _ in program.net.buffers()):
+            examine(program, slice(0, self.last % batch), True)  # too small for batch norm? Before the first step
         self.names, self.columns, self._show = program.names, program.columns, program.show
 
     def _batch(self):

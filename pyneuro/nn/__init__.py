@@ -26,6 +26,7 @@ from pyneuro.nn.activations import (
     Step,
     Tanh,
 )  # fmt: skip
+from pyneuro.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from pyneuro.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from pyneuro.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
 from pyneuro.nn.layers import Dense, Dropout, Embedding, Flatten, Identity, Linear, Rescaling
@@ -81,13 +82,13 @@ Swish = SiLU
 
 __all__ = [
     "ELU", "GELU", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AvgPool1d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "CircularPad1d", "CircularPad2d", "ConstantPad1d",
-    "ConstantPad2d", "ContrastiveLoss", "Conv1d", "Conv2d", "ConvTranspose2d", "CosineEmbeddingLoss",
-    "CosineSimilarity", "CrossEntropyLoss", "Dense", "Dropout", "Dropout2d", "Embedding", "Flatten", "GroupNorm",
-    "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss", "LayerNorm",
-    "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict",
-    "ModuleList", "NLLLoss", "PReLU", "PairwiseDistance", "Parameter", "ParameterList", "ReLU", "ReflectionPad1d",
-    "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Rescaling", "Sequential", "SiLU", "Sigmoid",
-    "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "StateError", "Step", "Swish", "Tanh", "TripletMarginLoss",
-    "Unflatten", "Upsample", "ZeroOneLoss", "ZeroPad1d", "ZeroPad2d", "functional", "init",
+    "AvgPool1d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "CircularPad1d",
+    "CircularPad2d", "ConstantPad1d", "ConstantPad2d", "ContrastiveLoss", "Conv1d", "Conv2d", "ConvTranspose2d",
+    "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss", "Dense", "Dropout", "Dropout2d", "Embedding",
+    "Flatten", "GroupNorm", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss",
+    "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "Module",
+    "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "PairwiseDistance", "Parameter", "ParameterList", "ReLU",
+    "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Rescaling", "Sequential", "SiLU",
+    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "StateError", "Step", "Swish", "Tanh",
+    "TripletMarginLoss", "Unflatten", "Upsample", "ZeroOneLoss", "ZeroPad1d", "ZeroPad2d", "functional", "init",
 ]  # fmt: skip

@@ -30,12 +30,13 @@ from pyneuro.nn._pooling import (
     max_pool2d,
 )
 from pyneuro.nn._resize import interpolate, pad
+from pyneuro.nn.batch_norm import batch_norm
 from pyneuro.nn.normalization import group_norm, instance_norm, layer_norm
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
-    "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "contrastive_loss", "conv1d",
-    "conv2d", "conv_transpose2d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout",
+    "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "contrastive_loss",
+    "conv1d", "conv2d", "conv_transpose2d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout",
     "dropout2d", "elu", "embedding", "flatten", "gelu", "group_norm", "hardtanh", "hinge_loss", "huber_loss",
     "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
     "logsigmoid", "max_pool1d", "max_pool2d", "mse_loss", "nll_loss", "normalize", "one_hot", "pad",

@@ -71,6 +71,7 @@ class Module(Trainable):
     """
 
     _hooked = False
+    _own_buffers = ()  # buffers that a layer of the library makes itself: a file need not say that they are there
 
     def __init__(self):
         fresh = {"_parameters": {}, "_buffers": {}, "_modules": {}, "_initial": {}, "_transient": set()}

@@ -292,6 +292,16 @@ def rest(rng, name):
         yield [spread(rng, (3, 5))], {"dtype": "float64"}
 
 
+def batch_norm(rng, name):
+    """In training and in evaluation, with and without weights; the running values are constants."""
+    for shape in ((4, 3), (70, 33), (3, 2, 5), (2, 3, 3, 7)):
+        values = [rng.normal(size=shape), rng.normal(size=shape[1]), rng.uniform(1, 2, shape[1])]
+        constants = [*values, np.array(3)]
+        yield constants, {"training": True, "track": False}
+        yield [*constants, rng.normal(size=shape[1]), rng.normal(size=shape[1])], {"training": True, "track": False}
+        yield [*constants, rng.normal(size=shape[1]), rng.normal(size=shape[1])], {"training": False}
+
+
 _LOSSES = ("mse", "mae", "huber", "smooth_l1", "bce", "bce_with_logits", "hinge", "kl_div")
 _FAMILIES = [
     (unary, [n for n in _core.ops if _core.op_info(n)["file"] == "ops/activations.c"]),
@@ -306,6 +316,7 @@ _FAMILIES = [
     (product, ["matmul", "linear"]),
     (convolution, ["conv2d", "conv_transpose2d"]),
     (norm, ["layer_norm", "group_norm"]),
+    (batch_norm, ["batch_norm"]),
     (pooling, ["max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d"]),
     (resizing, ["pad", "interpolate"]),
     (rest, ["clip", "prelu", "dropout", "dropout2d", "cumsum", "cast"]),

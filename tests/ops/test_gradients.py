@@ -145,7 +145,7 @@ def test_accumulates_into_what_is_there(name, isa):
 def test_constants_that_require_grad_are_refused(name):
     inputs, attrs = next(case for case in cases(name) if len(case[0]) > max(CONSTANT[name]))
     tensors = [_core.Tensor(x, requires_grad=is_real(x)) for x in inputs]
-    with pytest.raises(RuntimeError, match=f"{name}: weight requires grad, but there is no derivative"):
+    with pytest.raises(RuntimeError, match=rf"{name}: \w+ requires grad, but there is no derivative"):
         _core.ops[name](*tensors, **attrs)
 
 

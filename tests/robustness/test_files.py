@@ -52,6 +52,8 @@ NETS = {
         nn.Softmax(1), nn.LogSoftmax(stable=False),
         nn.Dropout(keep=0.8), nn.LayerNorm((2, 3), bias=False), nn.LayerNorm(4, elementwise_affine=False),
         nn.GroupNorm(2, 4, eps=0.1), nn.InstanceNorm2d(3), nn.InstanceNorm2d(3, affine=True, bias=False),
+        nn.BatchNorm1d(3, momentum=None), nn.BatchNorm2d(4, eps=0.1, affine=False),
+        nn.BatchNorm2d(2, track_running_stats=False),
     ),
     "convolutions": lambda: nn.Sequential(
         nn.Conv1d(2, 3, 5, padding="same"), nn.Conv2d(3, 6, (3, 2), stride=2, padding=(1, 0), groups=3),
