@@ -10,10 +10,11 @@ row, y int64 class numbers from 0 (regression: float32).
 """
 
 from pyneuro.datasets.digits import digits
+from pyneuro.datasets.handwritten import handwritten
 from pyneuro.datasets.images import DataError, fashion_mnist, fetch, mnist
 from pyneuro.datasets.toys import circles, gauss, moons, regression, spiral, xor
 
 __all__ = [
-    "DataError", "circles", "digits", "fashion_mnist", "fetch", "gauss", "mnist", "moons", "regression", "spiral",
-    "xor",
+    "DataError", "circles", "digits", "fashion_mnist", "fetch", "gauss", "handwritten", "mnist", "moons", "regression",
+    "spiral", "xor",
 ]  # fmt: skip
