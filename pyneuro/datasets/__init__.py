@@ -1,7 +1,8 @@
-"""Data sets for lectures: bundled digits, MNIST and Fashion-MNIST, and toys in the plane.
+"""Data sets for lectures: bundled digits, MNIST, Fashion-MNIST, CIFAR-10, folders of images, and toys in the plane.
 
 Real data come as four arrays, `X_train, y_train, X_test, y_test`; toys as two, `X, y`. X is float32 with one sample a
-row, y int64 class numbers from 0 (regression: float32).
+row, y int64 class numbers from 0 (regression: float32). Pictures for convolutional layers are (n, channels, h, w);
+those of CIFAR-10 and of folders are uint8 from 0 to 255, and networks convert them batch by batch.
 
 >>> from pyneuro import datasets
 >>> X_train, y_train, X_test, y_test = datasets.digits()
@@ -9,12 +10,14 @@ row, y int64 class numbers from 0 (regression: float32).
 ((1438, 64), (359, 64))
 """
 
+from pyneuro.datasets.cifar import CIFAR10_CLASSES, cifar10
 from pyneuro.datasets.digits import digits
+from pyneuro.datasets.folder import image_folder
 from pyneuro.datasets.handwritten import handwritten
 from pyneuro.datasets.images import DataError, fashion_mnist, fetch, mnist
 from pyneuro.datasets.toys import circles, gauss, moons, regression, spiral, xor
 
 __all__ = [
-    "DataError", "circles", "digits", "fashion_mnist", "fetch", "gauss", "handwritten", "mnist", "moons", "regression",
-    "spiral", "xor",
+    "CIFAR10_CLASSES", "DataError", "cifar10", "circles", "digits", "fashion_mnist", "fetch", "gauss", "handwritten",
+    "image_folder", "mnist", "moons", "regression", "spiral", "xor",
 ]  # fmt: skip

@@ -1,9 +1,9 @@
-"""MNIST and Fashion-MNIST: found in a folder, in the cache, or downloaded once.
+"""MNIST and Fashion-MNIST, and how all data sets are found: in a folder, in the cache, or downloaded once.
 
-A file is looked for in the folder that the environment variable PYNEURO_DATA names (there in `mnist/` or
-`fashion-mnist/`, or directly), then in the cache of the user, then fetched by pooch from the first mirror that
-answers. Whatever its origin, a file is used only if it has the SHA-256 below; a download ends when it grows past the
-known size, never follows a redirect to another scheme, and reaches its place only when complete.
+A file is looked for in the folder that the environment variable PYNEURO_DATA names (there in `mnist/`,
+`fashion-mnist/` or `cifar10/`, or directly), then in the cache of the user, then fetched by pooch from the first mirror
+that answers. Whatever its origin, a file is used only if it has the SHA-256 below; a download ends when it grows past
+the known size, never follows a redirect to another scheme, and reaches its place only when complete.
 
 MNIST: Y. LeCun, C. Cortes, C. J. C. Burges 1998, from NIST's SD-1 and SD-3. The files carry no terms; copies are
 commonly labelled CC BY-SA 3.0. Fashion-MNIST: H. Xiao, K. Rasul, R. Vollgraf 2017, MIT licence (c) Zalando SE.
@@ -24,6 +24,10 @@ _PARTS = (
 )  # fmt: skip
 
 MIRRORS = {
+    "cifar10": (
+        "https://www.cs.toronto.edu/~kriz/",
+        "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
+    ),
     "mnist": (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -36,6 +40,12 @@ MIRRORS = {
 
 # data set -> file -> (bytes, SHA-256)
 FILES = {
+    "cifar10": {
+        "cifar-10-binary.tar.gz": (
+            170052171,
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        ),
+    },
     "mnist": {
         "train-images-idx3-ubyte.gz": (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
         "train-labels-idx1-ubyte.gz": (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
@@ -51,10 +61,11 @@ FILES = {
 }
 
 
-def mnist(*, flat=True, dtype="float32"):
+def mnist(*, flat=True, channels=False, dtype="float32"):
     """60 000 + 10 000 handwritten digits of 28 x 28 pixels. Where the files come from: see this module.
 
     flat: rows of 784 numbers; False gives images (n, 28, 28).
+    channels: images (n, 1, 28, 28), as convolutional layers take them.
     dtype: "float32" or "float64" in [0, 1], or "uint8" for the raw pixels 0..255.
 
     Returns X_train, y_train, X_test, y_test; y int64 with the classes 0..9. Raises DataError when a file is not the
@@ -65,10 +76,10 @@ def mnist(*, flat=True, dtype="float32"):
     >>> X_train.shape, y_test.shape  # doctest: +SKIP
     ((60000, 784), (10000,))
     """
-    return _load("mnist", flat, dtype)
+    return _load("mnist", flat, channels, dtype)
 
 
-def fashion_mnist(*, flat=True, dtype="float32"):
+def fashion_mnist(*, flat=True, channels=False, dtype="float32"):
     """60 000 + 10 000 pictures of clothes of 28 x 28 pixels, as `mnist`.
 
     Classes 0..9: T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot.
@@ -78,32 +89,37 @@ def fashion_mnist(*, flat=True, dtype="float32"):
     >>> X_train.shape, y_test.shape  # doctest: +SKIP
     ((60000, 28, 28), (10000,))
     """
-    return _load("fashion-mnist", flat, dtype)
+    return _load("fashion-mnist", flat, channels, dtype)
 
 
-def _load(name, flat, dtype):
+def _load(name, flat, channels, dtype):
     arrays = []
     for part in _PARTS:
         path, data = _find(name, part)
         values = parse_idx(data, path)
-        arrays.append(values.astype(np.int64) if values.ndim == 1 else scaled(name, values, 255, flat, dtype))
+        if values.ndim == 3 and channels:
+            values = values[:, None]
+        arrays.append(
+            values.astype(np.int64) if values.ndim == 1 else scaled(name, values, 255, flat and not channels, dtype)
+        )
     return tuple(arrays)
 
 
 def fetch(name, to=None):
     """Makes sure that all files of a data set are there, downloading what is missing.
 
-    name: "mnist" or "fashion-mnist". to: a folder for PYNEURO_DATA, the files go to `to/name/`; None: the cache.
+    name: "mnist", "fashion-mnist" or "cifar10". to: a folder for PYNEURO_DATA, the files go to `to/name/`; None: the
+    cache.
     Returns the list of paths. Errors as in `mnist`, ValueError for another name.
 
     >>> fetch("mnst")
     Traceback (most recent call last):
-    ValueError: fetch: name must be one of 'mnist', 'fashion-mnist', got 'mnst'; did you mean 'mnist'?
+    ValueError: fetch: name must be one of 'cifar10', 'mnist', 'fashion-mnist', got 'mnst'; did you mean 'mnist'?
     """
     name = _check.choice("fetch", "name", str(name).replace("_", "-"), tuple(FILES))
     folder = _cache(name) if to is None else os.path.join(os.fspath(to), name)
     paths = []
-    for part in _PARTS:
+    for part in FILES[name]:
         path = os.path.join(folder, part)
         if _read(name, part, path) is None:
             _copy_or_download(name, part, folder)
@@ -155,7 +171,11 @@ def _cache(name):
 
 def _read(name, part, path):
     """Content of the file at `path`, or None when there is none. DataError unless it is the published file."""
-    size, sha256 = FILES[name][part]
+    return read_published(name, path, *FILES[name][part])
+
+
+def read_published(name, path, size, sha256):
+    """The same for a file of which length and SHA-256 are given."""
     try:
         if not os.path.isfile(path):
             return None

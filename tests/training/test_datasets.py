@@ -316,7 +316,7 @@ def test_without_pooch_the_message_helps(little, monkeypatch):
 
 def test_mirrors_and_sums_are_complete():
     for name, facts in images.FILES.items():
-        assert tuple(facts) == images._PARTS
+        assert tuple(facts) == (("cifar-10-binary.tar.gz",) if name == "cifar10" else images._PARTS)
         assert len(images.MIRRORS[name]) == 2
         assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in images.MIRRORS[name])
 
@@ -343,3 +343,26 @@ def test_real_files(name, load, mean, std, monkeypatch):
     scaled = load()[2]
     assert scaled.dtype == np.float32
     assert np.array_equal(scaled, X_test.astype(np.float32) / np.float32(255))
+
+
+def test_the_small_cifar10(monkeypatch):
+    folder = os.environ.get("PYNEURO_DATA") or str(SHARED)
+    if not os.path.isdir(os.path.join(folder, "cifar10-small")):
+        pytest.skip("set PYNEURO_DATA to a folder with cifar10-small")
+    monkeypatch.setenv("PYNEURO_DATA", folder)
+    X, y, X_test, y_test = datasets.cifar10(small=True)
+    assert (X.shape, X_test.shape, X.dtype) == ((4000, 3, 32, 32), (1000, 3, 32, 32), np.uint8)
+    assert X.flags.c_contiguous
+    assert y[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
+    assert y_test[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
+    assert datasets.CIFAR10_CLASSES[y[0]] == "frog"
+    assert X[0, :, 0, 0].tolist() == [59, 62, 63]  # the frog's first pixel, as in the published file
+
+
+def test_images_with_channels(little, tmp_path, monkeypatch):
+    files, arrays = little
+    put(tmp_path / "data" / "mnist", files)
+    monkeypatch.setenv("PYNEURO_DATA", str(tmp_path / "data"))
+    X, _, X_test, _ = datasets.mnist(channels=True, dtype="uint8")
+    assert np.array_equal(X, arrays[0][:, None])
+    assert X_test.shape == (3, 1, 28, 28)
