@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DISTRIBUTION = {"sklearn": "scikit-learn"}  # where it is not the module's name
+DISTRIBUTION = {"sklearn": "scikit-learn", "PIL": "pillow"}  # where it is not the module's name
 
 
 def test_continuous_integration_installs_what_a_test_would_skip_without():
