@@ -21,7 +21,7 @@ tsan: ## tests of the threads under ThreadSanitizer
 	$(CTEST) --sanitize thread --only test_team,test_graph
 
 bench: ## speed against PyTorch and JAX (both must be installed)
-	$(PYTHON) tests/benchmarks/run.py dense
+	$(PYTHON) tests/benchmarks/run.py dense cnn
 
 fuzz: ## property tests with many more examples than usual, spoilt files, hostile calls
 	$(PYTHON) -m pytest tests -m hypothesis --hypothesis-profile=fuzz

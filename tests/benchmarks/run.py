@@ -1,6 +1,6 @@
 """The benchmarks: `python tests/benchmarks/run.py dense` prints the table of the README.
 
-    run.py [dense|gemm|eager|race|scaling|weight|all ...] [--threads N] [--rounds N] [--isa avx2] [--no-random]
+    run.py [dense|cnn|gemm|eager|race|scaling|weight|all ...] [--threads N] [--rounds N] [--isa avx2] [--no-random]
 
 Ratios are medians of paired ratios of turns that alternate in one process (paired.py). Never run by the tests, never
 timed in a test. Each table runs in a process of its own, bound to as many cores as it has threads. Exit code 1 when
@@ -19,7 +19,7 @@ from paired import in_child
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind an installed pyneuro
 
-TABLES = ("dense", "gemm", "eager", "race", "scaling", "weight")
+TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight")
 THREADS = {"gemm": 1, "eager": 1}  # the others: two
 
 
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, help="threads of both sides (default 2; gemm and eager 1)")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contestant (default 7)")
     parser.add_argument("--isa", help="instruction set of pyneuro: portable, avx2, avx512 (the same as PYNEURO_ISA)")
-    parser.add_argument("--no-random", action="store_true", help="dense: leave out the shapes drawn at random")
+    parser.add_argument("--no-random", action="store_true", help="dense, cnn: leave out the shapes drawn at random")
     options = parser.parse_args()
     wanted = TABLES if "all" in options.tables else options.tables
     unknown = [name for name in wanted if name not in TABLES]
@@ -39,7 +39,7 @@ def main() -> int:
     if os.environ.get("PYNEURO_BENCHMARK_CHILD"):
         table = importlib.import_module(wanted[0])
         threads = options.threads or THREADS.get(wanted[0], 2)
-        extra = {"random_shapes": not options.no_random} if wanted[0] == "dense" else {}
+        extra = {"random_shapes": not options.no_random} if wanted[0] in ("dense", "cnn") else {}
         return 0 if table.run(threads, options.rounds, **extra) else 1
     code = 0
     for name in wanted:
