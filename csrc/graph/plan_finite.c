@@ -190,6 +190,40 @@ static bool blame_parameter(pn_plan *p, int i) {
     return false;
 }
 
+/* "weight of shape (40, 300) in Linear(300, 40) (layer 0)", by where it lies */
+static void describe(const pn_plan *p, const void *weight, const pn_shape *s, char *text, size_t size) {
+    char shape[256];
+    pn_shape_text(s, shape);
+    for (int i = 0; i < p->n_code; i++) {
+        const pn_call *c = &p->code[i].call;
+        for (int k = 0; c->op && k < c->n_in; k++) {
+            pn_op_input input = {.name = "", .length = 0};
+            if (c->in[k].data != weight) continue;
+            pn_op_get_input(c->op, k, &input);
+            snprintf(text, size, "%.*s of shape %s in %s", input.length, input.name, shape, p->notes[i].layer ? p->notes[i].layer : c->op->name);
+            return;
+        }
+    }
+    snprintf(text, size, "a parameter of shape %s", shape);
+}
+
+void pn_plan_describe(const pn_plan *p, const pn_tensor *parameter, char *text, size_t size) {
+    describe(p, parameter->storage->data, &parameter->shape, text, size);
+}
+
+/* Gradients that are fused with their update: no instruction has made them yet. */
+static void blame_fused(pn_plan *p, pn_member *m) {
+    char text[512];
+    for (int i = 0; i < p->n_deferred; i++) {
+        const plan_deferred *d = &p->deferred[i];
+        d->fn(&d->call, m);
+        if (isfinite(abs_max(p, d->piece.gradient, d->piece.n))) continue;
+        describe(p, d->piece.weight, &d->call.in[1].shape, text, sizeof text);
+        p->run->status = pn_fail(&p->run->error, PN_E_NONFINITE, "the gradient of %s is not finite", text);
+        return;
+    }
+}
+
 void pn_plan_walk_checked(pn_plan *p, pn_member *m) {
     for (int i = 0; i < p->n_code && !p->failed; i++) {
         if (blame_parameter(p, i)) return;
@@ -197,22 +231,5 @@ void pn_plan_walk_checked(pn_plan *p, pn_member *m) {
         p->code[i].fn(&p->code[i].call, m);
         if (!innocent && blame(p, i)) return;
     }
-}
-
-/* ---- names ---- */
-
-void pn_plan_describe(const pn_plan *p, const pn_tensor *parameter, char *text, size_t size) {
-    char shape[256];
-    pn_shape_text(&parameter->shape, shape);
-    for (int i = 0; i < p->n_code; i++) {
-        const pn_call *c = &p->code[i].call;
-        for (int k = 0; c->op && k < c->n_in; k++) {
-            pn_op_input input = {.name = "", .length = 0};
-            if (c->in[k].data != parameter->storage->data) continue;
-            pn_op_get_input(c->op, k, &input);
-            snprintf(text, size, "%.*s of shape %s in %s", input.length, input.name, shape, p->notes[i].layer ? p->notes[i].layer : c->op->name);
-            return;
-        }
-    }
-    snprintf(text, size, "a parameter of shape %s", shape);
+    if (!p->failed) blame_fused(p, m);
 }

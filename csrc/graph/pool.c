@@ -7,7 +7,9 @@
 
 #include "base/alloc.h"
 
-#define CHUNK_BYTES 16384
+#ifndef PN_POOL_CHUNK /* small: every array is an allocation of its own, which can be made to fail */
+#define PN_POOL_CHUNK 16384
+#endif
 
 typedef struct pn_pool_chunk {
     struct pn_pool_chunk *next;
@@ -25,7 +27,7 @@ void *pn_pool_take(pn_pool *p, size_t count, size_t size) {
     bytes = (bytes + 15) & ~(size_t)15;
     chunk *c = p->chunks;
     if (!c || c->bytes - c->used < bytes) {
-        const size_t room = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+        const size_t room = bytes > PN_POOL_CHUNK ? bytes : PN_POOL_CHUNK;
         c = pn_alloc(sizeof(chunk) + room);
         if (!c) {
             p->failed = true;

@@ -112,6 +112,8 @@ static PyObject *export_tensor(pn_tensor *t, bool versioned, bool copied) {
 static bool is_cpu(PyObject *device) {
     int type, id;
     if (!device || device == Py_None) return true;
+    if (!PyTuple_Check(device))
+        return PyErr_Format(PyExc_TypeError, "dl_device is of type %R, expected a pair (type, number)", (PyObject *)Py_TYPE(device)), false;
     if (!PyArg_ParseTuple(device, "ii:dl_device", &type, &id)) return false;
     if (type == DL_CPU) return true;
     PyErr_Format(PyExc_BufferError, "a tensor can only be exported to the CPU, not to device type %d", type);
@@ -125,6 +127,8 @@ PyObject *pn_py_tensor_dlpack(PyObject *self, PyObject *args, PyObject *kwargs) 
     pn_error e;
     pn_tensor *t = T(self);
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO:__dlpack__", names, &stream, &version, &device, &copy)) return NULL;
+    if (version != Py_None && !PyTuple_Check(version))
+        return PyErr_Format(PyExc_TypeError, "max_version is of type %R, expected a pair (major, minor)", (PyObject *)Py_TYPE(version));
     if (version != Py_None && !PyArg_ParseTuple(version, "ii:max_version", &major, &minor)) return NULL;
     if (stream != Py_None) return PyErr_Format(PyExc_BufferError, "stream must be None for a tensor on the CPU");
     if (!is_cpu(device)) return NULL;

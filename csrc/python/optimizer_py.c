@@ -22,13 +22,21 @@ static const hyper_field fields[] = {REAL(lr),  REAL(weight_decay), REAL(momentu
 #undef FLAG
 enum { FIELDS = sizeof fields / sizeof *fields };
 
+/* dict[name], borrowed; NULL without an error when it is not there. (PyDict_GetItemString forgets errors.) */
+static PyObject *item_of(PyObject *dict, const char *name) {
+    PyObject *key = PyUnicode_FromString(name), *item = key ? PyDict_GetItemWithError(dict, key) : NULL;
+    Py_XDECREF(key);
+    return item;
+}
+
 static bool read_hyper(pn_hyper *h, PyObject *dict) {
     if (!PyDict_Check(dict)) {
         PyErr_SetString(PyExc_TypeError, "hyperparameters are given as a dict");
         return false;
     }
     for (int i = 0; i < FIELDS; i++) {
-        PyObject *value = PyDict_GetItemString(dict, fields[i].name);
+        PyObject *value = item_of(dict, fields[i].name);
+        if (!value && PyErr_Occurred()) return false;
         if (!value) continue;
         char *at = (char *)h + fields[i].offset;
         if (fields[i].is_flag) {
@@ -223,7 +231,8 @@ static PyObject *state(PyObject *self, PyObject *ignored) {
 
 /* Array i of the list under `name`, checked against its segment; borrowed. */
 static PyObject *given_array(const pn_optimizer *o, PyObject *dict, const char *name, int i) {
-    PyObject *list = PyDict_GetItemString(dict, name);
+    PyObject *list = item_of(dict, name);
+    if (!list && PyErr_Occurred()) return NULL;
     if (!list || !PyList_Check(list) || PyList_Size(list) != o->n_segments)
         return PyErr_Format(PyExc_ValueError, "state has no list %s with one array for each of the %d parameters", name, o->n_segments);
     PyObject *array = PyList_GetItem(list, i);

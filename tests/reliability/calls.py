@@ -5,6 +5,7 @@ A case is made anew by its function; it gives the call and what the call may cha
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import pyneuro as pn
-from pyneuro import nn, optim
+from pyneuro import _core, nn, optim
 from tests.training.networks import Double
 
 from . import nets
@@ -184,6 +185,74 @@ def _batches() -> Case:
     return Case(lambda: list(pn.batches(x, y, 16, seed=0)))
 
 
+def _indexing() -> Case:
+    """Read and written: slices, lists, masks; nothing is written when it fails."""
+    a = pn.tensor(np.arange(24, dtype=np.float32).reshape(2, 3, 4))
+    mask = a > 5
+
+    def call():
+        parts = a[1, ..., ::2], a[[0, 1, 0]], a[mask], a[:, [2, 0], None], a[(a < 3)[:, :, 0]], a.tolist()
+        a[0, 1:] = 0.0
+        return parts
+
+    return Case(call, lambda: a.numpy().tobytes())
+
+
+def _exchange() -> Case:
+    """DLPack, arrays, pickles."""
+    a, b = pn.tensor([[1.0, 2.0]]), np.arange(6, dtype="i2")[::2]
+    return Case(lambda: (np.from_dlpack(a), pn.from_dlpack(b), np.asarray(a), copy.deepcopy(a), repr(a)))
+
+
+def _hooks() -> Case:
+    """A sweep with hooks, chosen inputs, an operation of one's own, and the graph as data."""
+    w = pn.tensor([1.0, 2.0, 3.0], requires_grad=True)
+
+    def call():
+        y = Double.apply(w) * w
+        y.retain_grad()
+        handle = y.register_hook(lambda g: g * 2.0)
+        try:
+            pn.autograd.grad(y.sum(), [w, y], retain_graph=True)
+            return _core.graph(y)
+        finally:
+            handle.remove()
+
+    return Case(call, lambda: w.numpy().tobytes())
+
+
+def _optimizer_state() -> Case:
+    """What an optimiser knows goes into another one, whole or not at all."""
+    net, (x, y) = nets.dense(), nets.data(8)
+    one, two = (optim.Adam(net.parameters(), lr=1e-3) for _ in range(2))
+    nn.functional.cross_entropy(net(pn.tensor(x)), pn.tensor(y)).backward()
+    one.step()
+    return Case(lambda: two.load_state_dict(one.state_dict()), lambda: nets.digest(net))
+
+
+def _resume() -> Case:
+    """One epoch from a checkpoint on."""
+    (x, y), path = nets.data(64), os.path.join(tempfile.mkdtemp(), "run.safetensors")
+
+    def train(epochs, resume):
+        net = nets.dense()
+        nets.fit(net, x, y, optim.Adam(lr=1e-3), epochs=epochs, batch_size=32, checkpoint=path, resume=resume)
+
+    train(1, False)
+    return Case(lambda: train(2, True))
+
+
+def _stream() -> Case:
+    """Batches from a list, of two shapes."""
+    net, (x, y) = nets.dense(), nets.data(24)
+    batches = [(x[:16], y[:16]), (x[16:], y[16:])]
+
+    def call():
+        net.fit(batches, optimizer=optim.SGD(lr=0.0), epochs=1, verbose=0, seed=0)
+
+    return Case(call, lambda: nets.digest(net), call)
+
+
 def _draw() -> Case:
     a = pn.tensor(2.0, requires_grad=True)
     b = (a * 3.0).tanh()
@@ -212,4 +281,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "save-and-load": _files,
     "batches": _batches,
     "draw": _draw,
+    "indexing": _indexing,
+    "exchange": _exchange,
+    "hooks": _hooks,
+    "optimizer-state": _optimizer_state,
+    "resume": _resume,
+    "stream": _stream,
 }

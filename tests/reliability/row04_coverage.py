@@ -1,9 +1,9 @@
 """Row 4: which lines and branches of the C core the tests take, and how many wrong versions of it they notice.
 
 Measured and printed, without a verdict here. Coverage: the core is built without optimisation and with gcov's counters
-in a copy of the tree; the C tests and the Python tests run there, every allocation of the core fails in turn, and
-hostile calls are made. Mutants: kernels, ops and graph are made wrong in one place at a time (an operator, a bound, a
-sign), built, and tested: a mutant that every test accepts has survived.
+in a copy of the tree; the C tests and the Python tests run there, every allocation of the core and of Python fails in
+turn, and hostile calls are made. Mutants: kernels, ops and graph are made wrong in one place at a time (an operator, a
+bound, a sign), built, and tested: a mutant that every test accepts has survived.
 """
 
 from __future__ import annotations
@@ -17,12 +17,19 @@ import tempfile
 import time
 from pathlib import Path
 
+from .calls import CASES
 from .copy_of_tree import ROOT, Copy, Coverage
 from .figure import Figure, pick
 
 TESTS = ["tests/ops", "tests/lectures", "tests/training", "tests/robustness", "tests/parity"]
 # no forks: a child that ends at once would take its counters with it
+PYTHON_FAILS = (
+    "import importlib.util\n"
+    "from tests.reliability import row01_allocation as row\n"
+    "if importlib.util.find_spec('_testcapi'): row.python_failures({!r}, list(range(400)))"
+)
 IN_ONE_PROCESS = [
+    *map(PYTHON_FAILS.format, CASES),
     "from tests.reliability import row01_allocation as row, calls\n"
     "for name in calls.CASES:\n"
     "    for sticky in (False, True): row.core_failures(name, sticky, 2000)",
@@ -54,8 +61,11 @@ SWAPS = [
 
 
 def covered(work: Path) -> tuple[Coverage, str]:
-    """What all tests take, and what failed of them."""
-    copy = Copy(work, ["-O0", "--coverage", "-DNDEBUG"])
+    """What all tests take, and what failed of them.
+
+    Arrays of a plan are allocations of their own here, so that each of them can be made to fail.
+    """
+    copy = Copy(work, ["-O0", "--coverage", "-DNDEBUG", "-DPN_POOL_CHUNK=0"])
     copy.without_inlining()
     copy.build()
     failed = [program.name for program in copy.programs if copy.run([str(program)], 1800)]

@@ -133,25 +133,39 @@ def test_fusion_changes_nothing_but_rounding():
         np.testing.assert_allclose(a, b, **tolerances.FUSION)
 
 
-def test_large_numbers_run_unfused():
-    """Factors whose products could overflow: the gradient is stored and looked at, the step that of teaching mode."""
+def large_numbers(rows, mode):
+    """One step on a weight of 12000 numbers, whose gradient is 1.25e38 from each of the first `rows` rows."""
     x = np.zeros((4, 300), np.float32)
-    x[:, 0] = 1e20
-    target = np.full((4, 40), 1.0, np.float32)
+    x[:rows, 0] = 1e37
+    net = nn.Sequential(nn.Linear(300, 40, bias=False), seed=0)
+    with pn.no_grad():
+        net[0].weight *= 0.0
+    given = {"optimizer": optim.SGD(lr=1e-37), "epochs": 1, "batch_size": 4, "seed": 0, "verbose": 0, "mode": mode}
+    net.fit(x, np.full((4, 40), 1000.0, np.float32), loss="mse", **given)
+    return net[0].weight.numpy()
 
-    def make():
-        net = nn.Sequential(nn.Linear(300, 40, bias=False), seed=0)
-        with pn.no_grad():
-            net[0].weight *= 0.0
-        return net
 
-    a, b = make(), make()
-    for net, mode in ((a, "plan"), (b, "eager")):
-        net.fit(
-            x, target, loss="mse", optimizer=optim.SGD(lr=1e-20), epochs=1, batch_size=4, seed=0, verbose=0, mode=mode
-        )
-    np.testing.assert_allclose(a[0].weight.numpy(), b[0].weight.numpy(), rtol=tolerances.SINGLE)
-    assert a[0].weight.numpy()[0, 0] == pytest.approx(0.05, rel=tolerances.MODES["float32"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_numbers_run_unfused(threads):
+    """Factors whose product could overflow: the gradient is stored and looked at, the step that of teaching mode."""
+    before = pn.get_num_threads()
+    pn.set_num_threads(threads)
+    try:
+        a, b = large_numbers(1, None), large_numbers(1, "eager")
+    finally:
+        pn.set_num_threads(before)
+    np.testing.assert_allclose(a, b, rtol=tolerances.SINGLE)
+    np.testing.assert_allclose(a[:, 0], 12.5, rtol=tolerances.MODES["float32"])
+    assert not a[:, 1:].any()
+
+
+def test_gradients_that_overflow_are_found_where_they_are_fused():
+    """The sum over four rows is beyond float32: both modes name the weight, and nothing is updated."""
+    for mode in (None, "eager"):
+        with pytest.raises(
+            FloatingPointError, match=r"^step 1 \(epoch 1\): the gradient of weight of shape \(40, 300\) in Linear"
+        ):
+            large_numbers(4, mode)
 
 
 def test_second_fit_goes_on_with_the_state():

@@ -53,6 +53,21 @@ def test_same_bits_for_any_number_of_threads(case):
         assert (worked[:threads] > 0).all(), "all threads take blocks"
 
 
+def test_a_last_batch_that_is_too_small_to_share():
+    """Large batches are shared by the team, the last row is not: one member does it, the others wait."""
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((361, 200)).astype(np.float32), rng.integers(0, 10, 361)
+    nets = []
+    for threads in (1, 2, 4):
+        pn.set_num_threads(threads)
+        nets.append(nn.Sequential(nn.Linear(200, 180), nn.ReLU(), nn.Linear(180, 10), seed=2))
+        before = np.array(pn._core.thread_blocks())
+        nets[-1].fit(x, y, optimizer=optim.Adam(lr=1e-3), epochs=3, batch_size=360, seed=4, verbose=0)
+        assert ((np.array(pn._core.thread_blocks()) - before)[:threads] > 0).all()
+    assert networks.same_bits(nets[0], nets[1])
+    assert networks.same_bits(nets[0], nets[2])
+
+
 def test_same_bits_again_and_whatever_the_slices():
     """Callbacks between epochs, a progress bar and validation cut the run in other places: nothing changes."""
     first, history, _ = train(2, optim.Adam(lr=1e-3))
