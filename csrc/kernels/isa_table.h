@@ -7,6 +7,7 @@
 #include "kernels/softmax_impl.h"
 #include "kernels/dropout_impl.h"
 #include "kernels/pool_impl.h"
+#include "kernels/taps_impl.h"
 #include "kernels/update_impl.h"
 #include "kernels/gemm_impl.h" /* R_(pn_gemm_table) */
 #include "kernels/conv_impl.h" /* R_(conv_table) */
@@ -42,6 +43,10 @@ static void R_(fill)(R_(pn_kernels) *t) {
         .avg_pool2 = R_(avg_pool2),
         .avg_pool2_backward = R_(avg_pool2_backward),
         .conv = R_(conv_table),
+        .max_taps = R_(max_taps),
+        .max_taps_backward = R_(max_taps_backward),
+        .sum_taps = R_(sum_taps),
+        .sum_taps_backward = R_(sum_taps_backward),
         .gemm = R_(pn_gemm_table),
         .probe = R_(pn_probe),
     };

@@ -69,6 +69,15 @@ typedef struct pn_hyper {
                                 const real *p, const real *q, bool add);                                                                                       \
     }
 
+/* Windows of a pooling that are alike. Output e of chunk c has its taps at x[from[i] + c step + e], which are the places at[i] + c shift + e slope of their
+ * plane. All but max_taps go over blocks of PN_LAYOUT_LANES samples: run is that, slope 0. */
+typedef struct pn_taps {
+    const int64_t *from, *at; /* (n) */
+    int64_t n, chunks, run, step, shift, slope;
+} pn_taps;
+typedef int32_t pn_place_f; /* a place in a plane, as wide as an element */
+typedef int64_t pn_place_d;
+
 #define PN_KERNEL_TABLE(real, suffix)                                                                                                                          \
     typedef struct pn_kernels##suffix {                                                                                                                        \
         /* y[n] = act(x[n]); p: at most two parameters (slope, value at zero, ...). y may be x. */                                                             \
@@ -106,6 +115,11 @@ typedef struct pn_hyper {
         void (*max_pool2_backward)(real * gx, const real *x, const real *gy, int64_t rows, int64_t cols, int64_t ldx, bool add);                               \
         void (*avg_pool2)(real * y, const real *x, int64_t rows, int64_t cols, int64_t ldx, real factor);                                                      \
         void (*avg_pool2_backward)(real * gx, const real *gy, int64_t rows, int64_t cols, int64_t ldx, real factor, bool add);                                 \
+        /* Pooling over any windows, see pn_taps: y[chunks, run], and where the maxima are; gradients (= or +=). See kernels/taps_impl.h. */                   \
+        void (*max_taps)(real * y, pn_place##suffix *where, const real *x, const pn_taps *t);                                                                  \
+        void (*max_taps_backward)(real * gx, const pn_place##suffix *where, const real *gy, const pn_taps *t, bool add);                                       \
+        void (*sum_taps)(real * y, const real *x, const pn_taps *t, double factor); /* factor times the sum, in double */                                      \
+        void (*sum_taps_backward)(real * gx, const real *gy, const pn_taps *t, real factor, bool add);                                                         \
         /* One update rule over n elements: w, g and up to three state arrays (NULL where unused). g is read only. */                                          \
         void (*update[PN_UPDATE_COUNT])(real * w, const real *g, real *s0, real *s1, real *s2, int64_t n, const pn_hyper *h);                                  \
         pn_conv_fn##suffix conv;                        /* see kernels/conv.h */                                                                               \

@@ -7,16 +7,14 @@
 #ifdef PN_REAL_PASS
 
 /* One output row: y[OW] from plane x[H, W]. First each column's sum into sums[W], which runs in vectors, then of neighbours. */
-static void R_(avg_row)(const pn_average *a, pn_member *m, int64_t oh, const real *x, real *y, int64_t *done) {
+static void R_(avg_row)(const pn_average *a, pn_pool_walk *w, pn_window rows, const real *x, real *y, double *sums) {
     const pn_pool *p = &a->pool;
-    const pn_window rows = pn_pool_window(&p->h, oh);
     const int64_t width = p->w.in;
-    double *sums = m->scratch;
     for (int64_t j = 0; j < width; j++) sums[j] = 0;
     for (int64_t i = rows.lo; i < rows.hi; i++) {
         const real *row = x + i * width;
         for (int64_t j = 0; j < width; j++) sums[j] += row[j];
-        if (pn_pool_stopped(m, done, width)) return;
+        if (pn_pool_stopped(w->m, &w->done, width)) return;
     }
     for (int64_t ow = 0; ow < p->w.out; ow++) {
         const pn_window cols = pn_pool_window(&p->w, ow);
@@ -26,81 +24,91 @@ static void R_(avg_row)(const pn_average *a, pn_member *m, int64_t oh, const rea
     }
 }
 
-static void R_(avg_forward)(const pn_call *c, pn_member *m, pn_pool_kind kind) {
-    const pn_average a = pn_average_of(&c->in[0].shape, &c->out[0].shape, c->attrs, kind);
-    const pn_pool p = a.pool;
-    const int64_t area = p.h.in * p.w.in;
-    const real *x = c->in[0].data;
-    real *y = c->out[0].data;
-    int64_t lo, hi, done = 0;
-    pn_member_share(m, p.planes * p.h.out, pn_pool_row_block(&p), &lo, &hi);
-    for (int64_t r = lo; r < hi;) {
-        const int64_t plane = r / p.h.out, oh = r % p.h.out;
-        if (!p.pairs) {
-            R_(avg_row)(&a, m, oh, x + plane * area, y + r * p.w.out, &done);
-            r++;
-        } else { /* up to the end of the plane, or of a piece, in one call */
-            const int64_t most = pn_pool_pair_rows(&p), left = p.h.out - oh < hi - r ? p.h.out - oh : hi - r, rest = left < most ? left : most;
-            R_(pn_call_kernels)(c)->avg_pool2(y + r * p.w.out, x + plane * area + 2 * oh * p.w.in, rest, p.w.out, p.w.in, (real)(1 / pn_divisor_pairs(&a)));
-            r += rest;
-            done += 2 * rest * p.w.in;
-        }
-        if (pn_pool_stopped(m, &done, p.w.out)) return;
+/* The mean of whole rows, as of a whole plane: they lie side by side. */
+static void R_(avg_whole)(const pn_average *a, pn_pool_walk *w, const R_(pn_kernels) *k, pn_window rows, const real *x, real *y) {
+    const int64_t width = a->pool.w.in, n = (rows.hi - rows.lo) * width;
+    double sum = 0;
+    for (int64_t i = 0; i < n && !pn_pool_stopped(w->m, &w->done, 0); i += PN_PIECE) {
+        const int64_t piece = n - i < PN_PIECE ? n - i : PN_PIECE;
+        sum += k->sum(x + rows.lo * width + i, piece);
+        w->done += piece;
     }
+    *y = (real)(sum / pn_divisor(a, rows, pn_pool_window(&a->pool.w, 0)));
 }
 
-/* One plane: gx[H, W] += what each output row gives to each of its columns, which is the same for all rows of its windows. */
-static void R_(spread)(const pn_average *a, pn_member *m, const real *gy, real *gx) {
+/* One row of a plane: gx[H, W] += what the output row gives to each of its columns, which is the same for all rows of its windows. */
+static void R_(spread_row)(const pn_average *a, pn_pool_walk *w, pn_window rows, const real *gy, real *gx, double *sums) {
     const pn_pool *p = &a->pool;
     const int64_t width = p->w.in;
-    double *sums = m->scratch;
-    int64_t done = 0;
-    for (int64_t oh = 0; oh < p->h.out; oh++) {
-        const pn_window rows = pn_pool_window(&p->h, oh);
-        for (int64_t j = 0; j < width; j++) sums[j] = 0;
-        for (int64_t ow = 0; ow < p->w.out; ow++) {
-            const pn_window cols = pn_pool_window(&p->w, ow);
-            const double g = gy[oh * p->w.out + ow] / pn_divisor(a, rows, cols);
-            for (int64_t j = cols.lo; j < cols.hi; j++) sums[j] += g;
-        }
-        for (int64_t i = rows.lo; i < rows.hi; i++) {
-            for (int64_t j = 0; j < width; j++) gx[i * width + j] += (real)sums[j];
-            if (pn_pool_stopped(m, &done, width)) return;
-        }
+    for (int64_t j = 0; j < width; j++) sums[j] = 0;
+    for (int64_t ow = 0; ow < p->w.out; ow++) {
+        const pn_window cols = pn_pool_window(&p->w, ow);
+        const double g = gy[ow] / pn_divisor(a, rows, cols);
+        for (int64_t j = cols.lo; j < cols.hi; j++) sums[j] += g;
+    }
+    for (int64_t i = rows.lo; i < rows.hi; i++) {
+        for (int64_t j = 0; j < width; j++) gx[i * width + j] += (real)sums[j];
+        if (pn_pool_stopped(w->m, &w->done, width)) return;
     }
 }
 
-/* One plane, windows of 2 x 2. An odd last row or column belongs to no window. */
-static void R_(spread_pairs)(const pn_call *c, pn_member *m, const pn_average *a, const real *gy, real *gx, bool add, int64_t *done) {
-    const int64_t h = a->pool.h.in, w = a->pool.w.in;
-    const int64_t most = pn_pool_pair_rows(&a->pool), out = a->pool.h.out;
-    for (int64_t r = 0; r < out; r += most) {
-        const int64_t rows = out - r < most ? out - r : most;
-        R_(pn_call_kernels)(c)->avg_pool2_backward(gx + 2 * r * w, gy + r * a->pool.w.out, rows, a->pool.w.out, w, (real)(1 / pn_divisor_pairs(a)), add);
-        if (pn_pool_stopped(m, done, 2 * rows * w)) return;
+/* A row of blocks of samples: y[OW, 16] from x[H, W, 16]; and gx[H, W, 16] (= or +=) what gy[OW, 16] gives. */
+static void R_(lanes_row)(const pn_average *a, const R_(pn_kernels) *k, pn_window rows, const real *x, real *y, int64_t *room) {
+    const pn_pool *p = &a->pool;
+    for (int64_t ow = 0, alike; ow < p->w.out; ow += alike) {
+        const pn_window cols = pn_pool_window(&p->w, ow);
+        alike = pn_pool_alike(p, ow);
+        const pn_taps t = pn_pool_taps(p, rows, cols, alike, room);
+        k->sum_taps(y + ow * p->lanes, x, &t, t.n ? 1 / pn_divisor(a, rows, cols) : 0);
     }
-    if (add) return;
-    for (int64_t i = 0; w % 2 && i < h; i++) gx[i * w + w - 1] = 0;
-    if (h % 2) memset(gx + (h - 1) * w, 0, (size_t)w * sizeof *gx);
+}
+static void R_(lanes_row_back)(const pn_average *a, const R_(pn_kernels) *k, pn_window rows, const real *gy, real *gx, bool add, int64_t *room) {
+    const pn_pool *p = &a->pool;
+    for (int64_t ow = 0, alike; ow < p->w.out; ow += alike) {
+        const pn_window cols = pn_pool_window(&p->w, ow);
+        alike = pn_pool_alike(p, ow);
+        const pn_taps t = pn_pool_taps(p, rows, cols, alike, room);
+        k->sum_taps_backward(gx, gy + ow * p->lanes, &t, (real)(1 / pn_divisor(a, rows, cols)), add);
+    }
+}
+
+static void R_(avg_forward)(const pn_call *c, pn_member *m, pn_pool_kind kind) {
+    const pn_average a = pn_average_of(&c->in[0].shape, &c->out[0].shape, c->attrs, kind, c->layout);
+    const pn_pool p = a.pool;
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    for (pn_pool_walk w = pn_pool_open(&p, m, false); pn_pool_next(&w);) {
+        const real *x = (const real *)c->in[0].data + w.plane * p.h.in * p.w.in * p.lanes;
+        real *y = (real *)c->out[0].data + (w.plane * p.h.out + w.row) * p.w.out * p.lanes;
+        const pn_window rows = pn_pool_window(&p.h, w.row), cols = pn_pool_window(&p.w, 0);
+        if (p.pairs)
+            k->avg_pool2(y, x + 2 * w.row * p.w.in, w.rows, p.w.out, p.w.in, (real)(1 / pn_divisor_pairs(&a)));
+        else if (p.lanes > 1)
+            R_(lanes_row)(&a, k, rows, x, y, m->scratch);
+        else if (p.w.out == 1 && cols.hi - cols.lo == p.w.in && rows.lo < rows.hi)
+            R_(avg_whole)(&a, &w, k, rows, x, y);
+        else
+            R_(avg_row)(&a, &w, rows, x, y, m->scratch);
+    }
 }
 
 static void R_(avg_backward)(const pn_call *c, pn_member *m, pn_pool_kind kind) {
-    const pn_average a = pn_average_of(&c->in[0].shape, &c->gout[0].shape, c->attrs, kind);
+    const pn_average a = pn_average_of(&c->in[0].shape, &c->gout[0].shape, c->attrs, kind, c->layout);
     const pn_pool p = a.pool;
-    const int64_t area = p.h.in * p.w.in, outputs = p.h.out * p.w.out;
-    const real *gy = c->gout[0].data;
-    real *gx = c->gin[0].data;
-    int64_t lo, hi, done = 0;
-    if (!gx) return;
-    pn_member_share(m, p.planes, pn_pool_plane_block(&p), &lo, &hi);
-    for (int64_t k = lo; k < hi; k++) {
-        if (p.pairs) {
-            R_(spread_pairs)(c, m, &a, gy + k * outputs, gx + k * area, c->gin_add[0], &done);
-        } else {
-            if (!c->gin_add[0]) memset(gx + k * area, 0, (size_t)area * sizeof *gx);
-            R_(spread)(&a, m, gy + k * outputs, gx + k * area);
-        }
-        if (pn_pool_stopped(m, &done, area)) return;
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const int64_t line = p.w.in * p.lanes;
+    const bool writes = !c->gin_add[0] && p.tiles && (p.pairs || p.lanes > 1); /* each element once */
+    if (!c->gin[0].data) return;
+    for (pn_pool_walk w = pn_pool_open(&p, m, true); pn_pool_next(&w);) {
+        const real *gy = (const real *)c->gout[0].data + (w.plane * p.h.out + w.row) * p.w.out * p.lanes;
+        real *gx = (real *)c->gin[0].data + w.plane * p.h.in * line;
+        const pn_window rows = pn_pool_window(&p.h, w.row);
+        if (!c->gin_add[0] && !writes) pn_pool_clear(&w, gx, (size_t)line * sizeof *gx);
+        if (p.pairs)
+            k->avg_pool2_backward(gx + 2 * w.row * line, gy, w.rows, p.w.out, p.w.in, (real)(1 / pn_divisor_pairs(&a)), !writes);
+        else if (p.lanes > 1)
+            R_(lanes_row_back)(&a, k, rows, gy, gx, !writes, m->scratch);
+        else
+            R_(spread_row)(&a, &w, rows, gy, gx, m->scratch);
     }
 }
 
@@ -118,8 +126,8 @@ typedef struct pn_average {
     double divisor; /* 0: the window's size */
 } pn_average;
 
-static pn_average pn_average_of(const pn_shape *x, const pn_shape *y, const pn_value *attrs, pn_pool_kind kind) {
-    pn_average a = {.pool = pn_pool_of(x, y, attrs, kind), .include_pad = true};
+static pn_average pn_average_of(const pn_shape *x, const pn_shape *y, const pn_value *attrs, pn_pool_kind kind, pn_layout layout) {
+    pn_average a = {.pool = pn_pool_of(x, y, attrs, kind, layout), .include_pad = true};
     if (kind == PN_POOL_ADAPTIVE) return a;
     a.include_pad = attrs[4].i;
     if (attrs[5].i != INT64_MIN) a.divisor = (double)attrs[5].i;
@@ -151,6 +159,7 @@ const pn_op pn_op_avg_pool2d = {.name = "avg_pool2d",
                                 .n_out = 1,
                                 .fields = window_fields,
                                 .infer = infer_windows,
+                                .layout = pn_pool_keeps_average,
                                 .fwd = {avg_pool_fwd_f, avg_pool_fwd_d},
                                 .bwd = {avg_pool_bwd_f, avg_pool_bwd_d},
                                 .file = "ops/avg_pool.c"};
@@ -161,6 +170,7 @@ const pn_op pn_op_adaptive_avg_pool2d = {.name = "adaptive_avg_pool2d",
                                          .n_out = 1,
                                          .fields = adaptive_fields,
                                          .infer = infer_adaptive,
+                                         .layout = pn_pool_keeps_adaptive,
                                          .fwd = {adaptive_fwd_f, adaptive_fwd_d},
                                          .bwd = {adaptive_bwd_f, adaptive_bwd_d},
                                          .file = "ops/avg_pool.c"};

@@ -71,30 +71,71 @@ pn_status pn_pool_infer(pn_infer *q, pn_pool_kind kind) {
         status = kind == PN_POOL_ADAPTIVE ? infer_adaptive(q, i, out) : infer_axis(q, kind, i, q->attrs[kind == PN_POOL_MAX ? 4 : 3].i, out);
         if (status) return status;
     }
-    const pn_pool p = pn_pool_of(x, y, q->attrs, kind);
+    const pn_pool p = pn_pool_of(x, y, q->attrs, kind, q->layout);
     const pn_window h = pn_pool_window(&p.h, 0), w = pn_pool_window(&p.w, 0);
     q->flops = (double)pn_shape_size(y) * (double)h.full * (double)w.full;
-    q->member_scratch = (size_t)p.w.in * (sizeof(double) + sizeof(int32_t)); /* one row, and where its maxima are */
+    q->member_scratch = p.lanes == 1 ? (size_t)p.w.in * sizeof(double) : (size_t)pn_pool_most_taps(&p) * 2 * sizeof(int64_t);
     return PN_OK;
 }
 
-pn_pool pn_pool_of(const pn_shape *x, const pn_shape *y, const pn_value *attrs, pn_pool_kind kind) {
+/* Windows of one size that do not overlap are no special case of adaptive ones. */
+static pn_pool_axis adaptive_axis(int64_t in, int64_t out) {
+    if (in % out == 0) return (pn_pool_axis){.in = in, .out = out, .kernel = in / out, .stride = in / out, .dilation = 1};
+    return (pn_pool_axis){.in = in, .out = out, .dilation = 1, .adaptive = true};
+}
+
+pn_pool pn_pool_of(const pn_shape *x, const pn_shape *y, const pn_value *attrs, pn_pool_kind kind, pn_layout layout) {
     const int r = x->rank;
-    const int64_t h = x->dim[r - 2], w = x->dim[r - 1];
-    pn_pool p = {.planes = pn_shape_count(x, 0, r - 2)};
-    if (kind == PN_POOL_ADAPTIVE) {
-        p.h = (pn_pool_axis){.in = h, .dilation = 1, .adaptive = true};
-        p.w = (pn_pool_axis){.in = w, .dilation = 1, .adaptive = true};
-    } else {
-        p.h = axis_of(attrs, kind, 0, h);
-        p.w = axis_of(attrs, kind, 1, w);
+    pn_pool p = {.planes = pn_shape_count(x, 0, r - 2), .lanes = 1, .pairs = layout == PN_PLAIN, .tiles = true};
+    if (layout == PN_BATCH_INNER) {
+        p.lanes = PN_LAYOUT_LANES;
+        p.planes = pn_blocks_of(x->dim[0], PN_LAYOUT_LANES) * x->dim[1];
     }
-    p.h.out = y->dim[r - 2];
-    p.w.out = y->dim[r - 1];
-    p.pairs = true;
     for (int i = 0; i < 2; i++) {
-        const pn_pool_axis *a = i ? &p.w : &p.h;
+        pn_pool_axis *a = i ? &p.w : &p.h;
+        const int64_t in = x->dim[r - 2 + i], out = y->dim[r - 2 + i];
+        *a = kind == PN_POOL_ADAPTIVE ? adaptive_axis(in, out) : axis_of(attrs, kind, i, in);
+        a->out = out;
+        p.tiles &= !a->adaptive && a->stride == a->kernel && a->padding == 0 && a->dilation == 1 && a->out * a->stride == a->in;
         p.pairs &= a->kernel == 2 && a->stride == 2 && a->padding == 0 && a->dilation == 1 && a->out == a->in / 2;
     }
     return p;
 }
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int64_t most_taps(const pn_pool_axis *a) { return least(a->in, a->adaptive ? a->in / a->out + 2 : a->kernel); }
+int64_t pn_pool_most_taps(const pn_pool *p) { return most_taps(&p->h) * most_taps(&p->w); }
+
+int64_t pn_pool_alike(const pn_pool *p, int64_t o) {
+    const pn_pool_axis *a = &p->w;
+    const int64_t start = o * a->stride - a->padding, size = (a->kernel - 1) * a->dilation + 1;
+    if (a->adaptive || start < 0 || start + size > a->in) return 1;
+    return least((a->in - size + a->padding) / a->stride + 1, a->out) - o;
+}
+
+pn_taps pn_pool_taps(const pn_pool *p, pn_window rows, pn_window cols, int64_t alike, int64_t *room) {
+    int64_t *at = room, *from = room + pn_pool_most_taps(p);
+    pn_taps t = {.at = at, .from = from, .chunks = alike, .run = p->lanes, .step = p->w.stride * p->lanes, .shift = p->w.stride};
+    for (int64_t i = rows.lo; i < rows.hi; i += p->h.dilation) {
+        for (int64_t j = cols.lo; j < cols.hi; j += p->w.dilation, t.n++) {
+            at[t.n] = i * p->w.in + j;
+            from[t.n] = at[t.n] * p->lanes;
+        }
+    }
+    return t;
+}
+
+static pn_layout keeps(const pn_shape *x, const pn_value *attrs, pn_layout incoming, pn_pool_kind kind) {
+    pn_shape y = *x;
+    if (incoming != PN_BATCH_INNER || x->rank != 4) return PN_PLAIN;
+    for (int i = 0; i < 2; i++) { /* the size of the output bounds the windows of adaptive pooling alone */
+        const int64_t out = kind == PN_POOL_ADAPTIVE ? pick(&attrs[0], i, -1) : 1;
+        y.dim[2 + i] = out == -1 ? x->dim[2 + i] : out;
+    }
+    const pn_pool p = pn_pool_of(x, &y, attrs, kind, PN_BATCH_INNER);
+    return pn_pool_most_taps(&p) <= PN_PIECE / 64 ? PN_BATCH_INNER : PN_PLAIN;
+}
+pn_layout pn_pool_keeps_max(const pn_shape in[2], const pn_value *attrs, pn_layout incoming) { return keeps(in, attrs, incoming, PN_POOL_MAX); }
+pn_layout pn_pool_keeps_average(const pn_shape in[2], const pn_value *attrs, pn_layout incoming) { return keeps(in, attrs, incoming, PN_POOL_AVERAGE); }
+pn_layout pn_pool_keeps_adaptive(const pn_shape in[2], const pn_value *attrs, pn_layout incoming) { return keeps(in, attrs, incoming, PN_POOL_ADAPTIVE); }

@@ -12,6 +12,7 @@
 #define PN_OP_DRIVER_H
 #include <stdlib.h>
 
+#include "graph/layout.h"
 #include "ops/op.h"
 #include "test.h"
 
@@ -27,6 +28,7 @@ typedef struct op_case {
     double *value[MAX_IN]; /* inputs; all fit a float exactly */
     double *gout[PN_MAX_OUT];
     bool training;
+    pn_layout layout; /* of input 0 and output 0 */
     pn_error error;
 } op_case;
 
@@ -123,7 +125,7 @@ static pn_shape op_shape_as(const pn_shape *s, int dtype) {
 static pn_status op_infer(op_case *c, int dtype, const pn_kernels *k, pn_infer *q) {
     static pn_shape in[MAX_IN];
     for (int i = 0; i < c->n_in; i++) in[i] = op_shape_as(&c->in[i], dtype);
-    *q = (pn_infer){.n_in = c->n_in, .in = in, .attrs = c->attrs, .n_out = c->op->n_out, .kernels = k, .error = &c->error};
+    *q = (pn_infer){.n_in = c->n_in, .in = in, .attrs = c->attrs, .layout = c->layout, .n_out = c->op->n_out, .kernels = k, .error = &c->error};
     pn_status status = pn_op_check_inputs(c->op, c->n_in, in, &c->error);
     return status ? status : c->op->infer(q);
 }
@@ -219,8 +221,14 @@ static void op_member(void *context, pn_member *m) {
     if (r->backward) op->bwd[real](&r->call, m);
 }
 
-static op_block op_block_of(const pn_shape *s, size_t shift, pn_view *view) {
-    const op_block b = op_block_new((size_t)pn_shape_size(s) * pn_dtype_bytes(s->dtype), shift);
+/* Layout of input or output i, and where its element j lies. */
+static pn_layout op_layout(const op_case *c, int i) { return i == 0 ? c->layout : PN_PLAIN; }
+static int64_t op_at(const op_case *c, int i, const pn_shape *s, int64_t j) { return pn_layout_index(s, op_layout(c, i), j); }
+
+/* Lanes that belong to nobody stay NaN. */
+static op_block op_block_of(const op_case *c, int i, const pn_shape *s, size_t shift, pn_view *view) {
+    const pn_shape memory = pn_layout_shape(s, op_layout(c, i));
+    const op_block b = op_block_new((size_t)pn_shape_size(&memory) * pn_dtype_bytes(s->dtype), shift);
     *view = (pn_view){b.data, *s};
     return b;
 }
@@ -238,10 +246,11 @@ static void op_fill_gradients(op_case *c, op_result *r, unsigned wanted, int mod
         const bool alias = (mode & OP_ALIAS) && i == 0;
         r->vgin[i] = (pn_view){NULL, r->vin[i].shape};
         if (!op_wants(c, i, wanted)) continue;
-        r->gin[i] = op_block_of(&r->vin[i].shape, shift, &r->vgin[i]);
+        r->gin[i] = op_block_of(c, i, &r->vin[i].shape, shift, &r->vgin[i]);
         if (alias) r->vgin[i].data = r->gout[0].data;
         r->add[i] = mode & OP_ADD ? 1 : 0;
-        for (int64_t k = 0; (mode & OP_ADD) && k < pn_shape_size(&r->vin[i].shape); k++) op_put(r->vgin[i].data, r->dtype, k, op_before(i, k));
+        for (int64_t k = 0; (mode & OP_ADD) && k < pn_shape_size(&r->vin[i].shape); k++)
+            op_put(r->vgin[i].data, r->dtype, op_at(c, i, &r->vin[i].shape, k), op_before(i, k));
     }
 }
 
@@ -252,14 +261,14 @@ static void op_run(op_case *c, int dtype, const pn_kernels *k, int team, unsigne
     const size_t shift = mode & OP_SHIFT ? pn_dtype_bytes(dtype) : 0;
     op_infer(c, dtype, k, &q);
     for (int i = 0; i < c->n_in; i++) {
-        r->in[i] = op_block_of(&q.in[i], q.in[i].dtype == PN_I64 ? 0 : shift, &r->vin[i]);
-        for (int64_t j = 0; j < pn_shape_size(&q.in[i]); j++) op_put(r->in[i].data, q.in[i].dtype, j, c->value[i][j]);
+        r->in[i] = op_block_of(c, i, &q.in[i], q.in[i].dtype == PN_I64 ? 0 : shift, &r->vin[i]);
+        for (int64_t j = 0; j < pn_shape_size(&q.in[i]); j++) op_put(r->in[i].data, q.in[i].dtype, op_at(c, i, &q.in[i], j), c->value[i][j]);
     }
     for (int i = 0; i < q.n_out; i++) {
         const bool whole = q.out[i].dtype == PN_I64;
-        r->out[i] = op_block_of(&q.out[i], whole ? 0 : shift, &r->vout[i]);
-        r->gout[i] = op_block_of(&q.out[i], whole ? 0 : shift, &r->vgout[i]);
-        for (int64_t j = 0; !whole && j < pn_shape_size(&q.out[i]); j++) op_put(r->gout[i].data, q.out[i].dtype, j, c->gout[i][j]);
+        r->out[i] = op_block_of(c, i, &q.out[i], whole ? 0 : shift, &r->vout[i]);
+        r->gout[i] = op_block_of(c, i, &q.out[i], whole ? 0 : shift, &r->vgout[i]);
+        for (int64_t j = 0; !whole && j < pn_shape_size(&q.out[i]); j++) op_put(r->gout[i].data, q.out[i].dtype, op_at(c, i, &q.out[i], j), c->gout[i][j]);
     }
     if (mode & OP_ONTO) r->vout[0].data = r->vin[0].data;
     op_fill_gradients(c, r, wanted, mode, shift);
@@ -280,6 +289,7 @@ static void op_run(op_case *c, int dtype, const pn_kernels *k, int team, unsigne
                         .scratch = r->scratch.data,
                         .random = &r->random,
                         .ordinal = 3,
+                        .layout = (uint8_t)c->layout,
                         .training = c->training};
     pn_status status = c->op->check ? c->op->check(&r->call, &c->error) : PN_OK;
     CHECK(!status, "%s", c->error.text);
@@ -476,6 +486,59 @@ static inline void check_all(const char *name, const char *attrs, int n, const c
 }
 #define LIST(...)                                                                                                                                              \
     (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)), (const char *const[]) { __VA_ARGS__ }
+
+/* Elements of a blocked tensor, input or output i, against the plain one: largest difference over its size. */
+static double op_blocked_distance(const op_case *c, int i, const op_block *blocked, const op_block *plain, const pn_shape *s, int dtype) {
+    const int64_t n = pn_shape_size(s);
+    double *want = pn_alloc((size_t)n * sizeof(double)), *got = pn_alloc((size_t)n * sizeof(double));
+    for (int64_t j = 0; j < n; j++) want[j] = op_get(plain->data, dtype, j), got[j] = op_get(blocked->data, dtype, op_at(c, i, s, j));
+    const double distance = op_distance(got, PN_F64, want, n);
+    pn_free(want);
+    pn_free(got);
+    return distance;
+}
+
+/* One run in a layout against the plain one: output 0 and all gradients. */
+static void op_check_blocked(op_case *c, pn_layout layout, int dtype, const pn_kernels *k, int team, int mode) {
+    const double tolerance = dtype == PN_F32 ? 2e-6 : 1e-12;
+    op_result plain, r;
+    c->layout = PN_PLAIN;
+    op_run(c, dtype, k, 1, ~0u, mode, &plain);
+    c->layout = layout;
+    op_run(c, dtype, k, team, ~0u, mode, &r);
+    CHECK(op_blocked_distance(c, 0, &r.out[0], &plain.out[0], &c->out[0], dtype) <= tolerance, "%s, %s, team of %d: the output in layout %s differs", c->text,
+          pn_isa_name(k->isa), team, pn_layout_name(layout));
+    for (int i = 0; i < c->n_in; i++) {
+        if (!r.gin[i].base) continue;
+        CHECK(op_blocked_distance(c, i, &r.gin[i], &plain.gin[i], &c->in[i], dtype) <= tolerance, "%s, %s, team of %d: gradient %d in layout %s differs",
+              c->text, pn_isa_name(k->isa), team, i, pn_layout_name(layout));
+    }
+    op_close(c, &r);
+    c->layout = PN_PLAIN;
+    op_close(c, &plain);
+}
+
+/* The op must keep this layout when input 0 comes in it, and give what it gives with plain tensors, whatever stands in lanes of nobody. */
+static inline void check_layout_kept(const char *name, const char *attrs, const char *inputs, pn_layout layout) {
+    op_case c;
+    char text[256];
+    const pn_status status = op_case_open(&c, name, attrs, inputs);
+    snprintf(text, sizeof text, "%s(%s; %s)", name, inputs, attrs);
+    c.text = text;
+    CHECK(status == PN_OK && c.op->layout, "%s: %s", text, c.error.text);
+    if (status == PN_OK && c.op->layout) {
+        const pn_shape first[2] = {c.in[0], c.in[c.n_in > 1]};
+        CHECK(c.op->layout(first, c.attrs, layout) == layout, "%s: another layout than %s", text, pn_layout_name(layout));
+        for (int isa = 0; isa < PN_ISA_COUNT; isa++) {
+            const pn_kernels *k = pn_kernels_of((pn_isa)isa);
+            for (int n = 0; k && n < 2 * TEAMS; n++) {
+                op_check_blocked(&c, layout, n % 2 ? PN_F64 : PN_F32, k, n / 2 + 1, OP_BACKWARD);
+                op_check_blocked(&c, layout, n % 2 ? PN_F64 : PN_F32, k, n / 2 + 1, OP_BACKWARD | OP_ADD);
+            }
+        }
+    }
+    op_case_close(&c);
+}
 
 /* The op must refuse these inputs, with this status and this sentence. */
 static inline void check_refusal(const char *name, const char *attrs, const char *inputs, pn_status want, const char *sentence) {

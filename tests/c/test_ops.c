@@ -127,6 +127,27 @@ TEST(ops_pooling) {
     check_all("dropout2d", "p=0.4", LIST("3,17,2,3", "130,2", "0,3,2", "2,3,0", "3,1,9001"));
 }
 
+TEST(ops_pooling_of_blocked_samples) {
+    static const char *const shapes[] = {"16,2,6,8", "5,3,7,9", "37,1,5,6"};
+    for (int i = 0; i < 3; i++) {
+        const char *const names[] = {"max_pool2d", "avg_pool2d"};
+        for (int k = 0; k < 2; k++) {
+            check_layout_kept(names[k], "kernel_size=2", shapes[i], PN_BATCH_INNER);
+            check_layout_kept(names[k], "kernel_size=3 stride=2 padding=1 ceil_mode=True", shapes[i], PN_BATCH_INNER);
+            check_layout_kept(names[k], "kernel_size=2,3 stride=1,4 padding=1,0", shapes[i], PN_BATCH_INNER);
+            check_layout_kept(names[k], "kernel_size=1 stride=3", shapes[i], PN_BATCH_INNER);
+        }
+        check_layout_kept("max_pool2d", "kernel_size=3 stride=1 padding=1 dilation=2,1", shapes[i], PN_BATCH_INNER);
+        check_layout_kept("max_pool2d", "kernel_size=2 stride=1 padding=2 dilation=4", shapes[i], PN_BATCH_INNER);
+        check_layout_kept("avg_pool2d", "kernel_size=3 stride=2 padding=1 count_include_pad=False", shapes[i], PN_BATCH_INNER);
+        check_layout_kept("avg_pool2d", "kernel_size=2 divisor_override=-3", shapes[i], PN_BATCH_INNER);
+        check_layout_kept("adaptive_max_pool2d", "output_size=1", shapes[i], PN_BATCH_INNER);
+        check_layout_kept("adaptive_avg_pool2d", "output_size=1", shapes[i], PN_BATCH_INNER);
+        check_layout_kept("adaptive_max_pool2d", "output_size=3,-1", shapes[i], PN_BATCH_INNER);
+        check_layout_kept("adaptive_avg_pool2d", "output_size=9,4", shapes[i], PN_BATCH_INNER);
+    }
+}
+
 TEST(ops_cumsum) {
     check_all("cumsum", "", LIST("()", "7", "3,5", "2,3,4", "70,300", "i<9 4,4"));
     check_all("cumsum", "dim=0", LIST("7", "130,70", "5,0", "0,5", "9001", "i<9 4,4"));
