@@ -110,6 +110,7 @@ class Ours(nn.Module):
     def forward(self, x):
         h = self.norm(self.c(x)).relu()
         h = self.norm(self.d(h)) + h
+        h = (self.norm(h) + h).tanh()
         return self.out(self.rows(h.flatten(1)))
 
 
