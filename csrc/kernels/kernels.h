@@ -70,10 +70,10 @@ typedef struct pn_hyper {
     }
 
 /* Windows of a pooling that are alike. Output e of chunk c has its taps at x[from[i] + c step + e], which are the places at[i] + c shift + e slope of their
- * plane. All but max_taps go over blocks of PN_LAYOUT_LANES samples: run is that, slope 0. */
+ * plane. All but max_taps go over blocks of PN_LAYOUT_LANES samples: run is that, slope 0. ahead: from one row of windows to the next. */
 typedef struct pn_taps {
     const int64_t *from, *at; /* (n) */
-    int64_t n, chunks, run, step, shift, slope;
+    int64_t n, chunks, run, step, shift, slope, ahead;
 } pn_taps;
 typedef int32_t pn_place_f; /* a place in a plane, as wide as an element */
 typedef int64_t pn_place_d;

@@ -116,7 +116,13 @@ int64_t pn_pool_alike(const pn_pool *p, int64_t o) {
 
 pn_taps pn_pool_taps(const pn_pool *p, pn_window rows, pn_window cols, int64_t alike, int64_t *room) {
     int64_t *at = room, *from = room + pn_pool_most_taps(p);
-    pn_taps t = {.at = at, .from = from, .chunks = alike, .run = p->lanes, .step = p->w.stride * p->lanes, .shift = p->w.stride};
+    pn_taps t = {.at = at,
+                 .from = from,
+                 .chunks = alike,
+                 .run = p->lanes,
+                 .step = p->w.stride * p->lanes,
+                 .shift = p->w.stride,
+                 .ahead = p->h.stride * p->w.in * p->lanes};
     for (int64_t i = rows.lo; i < rows.hi; i += p->h.dilation) {
         for (int64_t j = cols.lo; j < cols.hi; j += p->w.dilation, t.n++) {
             at[t.n] = i * p->w.in + j;

@@ -28,6 +28,17 @@ def numbers(name, argument, value, count=2, least=0):
     return given[0] if len(given) == 1 else given
 
 
+def _instead_of_same(kernel, stride):
+    """What makes an output of the size that Keras's padding='same' gives: ceil(N / stride)."""
+    sides = kernel if isinstance(kernel, tuple) else (kernel,)
+    if all(k % 2 for k in sides):
+        padding = tuple(k // 2 for k in sides)
+        return f"padding={padding[0] if len(padding) == 1 else padding} gives the same size here"
+    if kernel == stride:
+        return "ceil_mode=True gives the same size here"
+    return "put a padding layer such as nn.ConstantPad2d((0, 1, 0, 1), value) before it"
+
+
 def windows(name, kernel_size, stride, padding, dilation=1, count=2):
     """The four arguments of a pooling layer, checked; a stride of None is the kernel's size.
 
@@ -38,7 +49,7 @@ def windows(name, kernel_size, stride, padding, dilation=1, count=2):
     if isinstance(padding, str):
         _check.choice(name, "padding", padding, ("valid", "same"))
         if padding == "same":
-            raise ValueError(f"{name}: padding='same' is Keras's; give a number, with ceil_mode=True for odd sizes")
+            raise ValueError(f"{name}: padding='same' depends on the input's size; {_instead_of_same(kernel, stride)}")
         padding = 0
     return kernel, stride, numbers(name, "padding", padding, count), numbers(name, "dilation", dilation, count, 1)
 
@@ -66,9 +77,16 @@ def divisor(name, value):
 
 
 def no_indices(name, return_indices):
-    """Raises TypeError when positions of the maxima are asked for, which pooling here does not keep."""
+    """Raises TypeError when positions of the maxima are asked for, which pooling here keeps to itself."""
     if return_indices:
-        raise TypeError(f"{name} has no return_indices: the positions of the maxima are found again in backward")
+        raise TypeError(f"{name} has no return_indices: positions of the maxima are kept for the gradient alone")
+
+
+def flag(name, argument, value):
+    """`value` when it is True or False. TypeError otherwise: a padding given in its place would count as True."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: {argument} must be True or False, got {value!r:.80}")
+    return value
 
 
 def _tensor(x):
@@ -100,7 +118,11 @@ def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     [[[6.0, 8.0], [3.0, 4.0]]]
     """
     no_indices("max_pool2d", return_indices)
-    return _ops["max_pool2d"](input, *windows("max_pool2d", kernel_size, stride, padding, dilation), bool(ceil_mode))
+    return _ops["max_pool2d"](
+        input,
+        *windows("max_pool2d", kernel_size, stride, padding, dilation),
+        flag("max_pool2d", "ceil_mode", ceil_mode),
+    )
 
 
 def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
@@ -112,7 +134,14 @@ def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     no_indices("max_pool1d", return_indices)
     kernel, stride, padding, dilation = map(_pair, windows("max_pool1d", kernel_size, stride, padding, dilation, 1))
     return _flat(
-        "max_pool1d", input, "max_pool2d", (1, kernel), (1, stride), (0, padding), (1, dilation), bool(ceil_mode)
+        "max_pool1d",
+        input,
+        "max_pool2d",
+        (1, kernel),
+        (1, stride),
+        (0, padding),
+        (1, dilation),
+        flag("max_pool1d", "ceil_mode", ceil_mode),
     )
 
 
@@ -127,7 +156,13 @@ def avg_pool2d(
     """
     override = divisor("avg_pool2d", divisor_override)
     given = windows("avg_pool2d", kernel_size, stride, padding)[:3]
-    return _ops["avg_pool2d"](input, *given, bool(ceil_mode), bool(count_include_pad), override)
+    return _ops["avg_pool2d"](
+        input,
+        *given,
+        flag("avg_pool2d", "ceil_mode", ceil_mode),
+        flag("avg_pool2d", "count_include_pad", count_include_pad),
+        override,
+    )
 
 
 def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
@@ -138,7 +173,15 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     """
     kernel, stride, padding, _ = map(_pair, windows("avg_pool1d", kernel_size, stride, padding, 1, 1))
     shape = (1, kernel), (1, stride), (0, padding)
-    return _flat("avg_pool1d", input, "avg_pool2d", *shape, bool(ceil_mode), bool(count_include_pad), None)
+    return _flat(
+        "avg_pool1d",
+        input,
+        "avg_pool2d",
+        *shape,
+        flag("avg_pool1d", "ceil_mode", ceil_mode),
+        flag("avg_pool1d", "count_include_pad", count_include_pad),
+        None,
+    )
 
 
 def _adaptive(op, input, size):

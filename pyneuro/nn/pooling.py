@@ -27,7 +27,7 @@ class _Windows(Module):
         given = _pooling.windows(name, kernel_size, stride, padding, dilation, self._rank)
         self.kernel_size, self.stride, self.padding, self.dilation = given
         for key, value in spellings.items():
-            setattr(self, key, bool(value))
+            setattr(self, key, _pooling.flag(name, key, value))
 
     def extra_repr(self):
         """Window, stride, padding and options."""
@@ -53,8 +53,8 @@ class MaxPool2d(_Windows):
     kernel_size (or Keras's pool_size), stride (strides; default: the kernel's size), padding, dilation: one number or
     (height, width). padding is at most half of the kernel and counts as -inf. ceil_mode rounds OH up.
 
-    Raises TypeError for numbers that are not whole and for return_indices=True, ValueError for numbers too small and
-    for input too small for a window. Source: lecture 003; PyTorch's nn.MaxPool2d.
+    Raises TypeError for numbers that are not whole, a ceil_mode that is not True or False, and return_indices=True;
+    ValueError for numbers too small and for input too small for a window. Source: lecture 003; PyTorch's nn.MaxPool2d.
 
     >>> from pyneuro import nn
     >>> nn.MaxPool2d(2)([[[1.0, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]]]).tolist()

@@ -192,7 +192,12 @@ def test_no_samples():
         (lambda: nn.MaxPool2d(), TypeError, "MaxPool2d needs kernel_size"),
         (lambda: nn.MaxPool2d(1.5), TypeError, "MaxPool2d: kernel_size must be a whole number"),
         (lambda: nn.MaxPool2d((1, 2, 3)), ValueError, "kernel_size must be one number or 2"),
-        (lambda: nn.MaxPool2d(2, padding="same"), ValueError, "padding='same'"),
+        (lambda: nn.MaxPool2d(2, padding="same"), ValueError, "padding='same' depends on .*; ceil_mode=True gives"),
+        (lambda: nn.MaxPool2d((3, 5), 2, "same"), ValueError, r"padding=\(1, 2\) gives the same size here"),
+        (lambda: nn.AvgPool2d(2, 1, "same"), ValueError, "put a padding layer such as nn.ConstantPad2d"),
+        (lambda: nn.MaxPool2d(2, ceil_mode="yes"), TypeError, "MaxPool2d: ceil_mode must be True or False, got 'yes'"),
+        (lambda: nn.AvgPool2d(3, 2, 1, 1), TypeError, "AvgPool2d: ceil_mode must be True or False, got 1"),
+        (lambda: F.avg_pool1d([[1.0]], 1, 1, 0, False, None), TypeError, "count_include_pad must be True or False"),
         (lambda: nn.MaxPool2d(2, return_indices=True), TypeError, "return_indices"),
         (lambda: nn.MaxPool2d(2, kernel=3), TypeError, "did you mean kernel_size"),
         (lambda: nn.MaxPool2d(2, pool_size=3), TypeError, "two spellings"),
@@ -208,6 +213,14 @@ def test_no_samples():
 def test_refusals(call, kind, words):
     with pytest.raises(kind, match=words):
         call()
+
+
+@pytest.mark.parametrize("n", [7, 8])
+def test_what_is_advised_instead_of_same(n):
+    """The output is as large as Keras's: ceil(N / stride)."""
+    x = np.zeros((1, 1, n, n), np.float32)
+    for kernel, stride, options in ((2, 2, {"ceil_mode": True}), (3, 2, {"padding": 1}), (5, 3, {"padding": 2})):
+        assert nn.MaxPool2d(kernel, stride, **options)(x).shape[2] == -(-n // stride)
 
 
 def test_spellings_of_keras():
