@@ -4,7 +4,8 @@
 #include "kernels/isa.h"
 #include "kernels/vector.h"
 
-#include "kernels/conv_impl.h" /* their sizes; the typed parts are read below */
+#include "kernels/conv_dots_impl.h" /* their sizes; the typed parts are read below */
+#include "kernels/conv_impl.h"
 #include "kernels/gemm_impl.h"
 #include "kernels/philox.h"
 

@@ -10,6 +10,7 @@
 #include "kernels/taps_impl.h"
 #include "kernels/update_impl.h"
 #include "kernels/gemm_impl.h" /* R_(pn_gemm_table) */
+#include "kernels/conv_dots_impl.h"
 #include "kernels/conv_impl.h" /* R_(conv_table) */
 #include "kernels/probe.h"
 

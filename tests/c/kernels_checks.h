@@ -334,6 +334,35 @@ static void R_(check_update)(const pn_kernels *level, int rule, int variant) {
 }
 
 /* Two tables that must agree in every bit: the portable level in vectors and as plain C. */
+/* Convolution: 3 channels of 4 pixels from 3 taps, and sums of 3 x 3 over 2 rows of 2 pixels. */
+static void R_(check_same_convolution)(const R_(pn_kernels) *a, const R_(pn_kernels) *b, const real *x, const real *z) {
+    static const int64_t off[3] = {0, 48, 16};
+    const R_(pn_kernels) *const table[2] = {a, b};
+    real y[2][N] = {{0}}, sums[2][9] = {{0}}, work[N], packed[32];
+    for (int i = 0; i < 2; i++) {
+        CHECK(table[i]->conv.packed(3, 3) <= 32 && table[i]->conv.dots_work(3) <= N);
+        table[i]->conv.pack(packed, z, 3, 3, 50, off);
+        table[i]->conv.tile(
+            &(R_(pn_conv_tile)){.m = 3, .pixels = 4, .k = 3, .w = packed, .x = x, .off = off, .step = 16, .y = y[i], .ldy = 64, .ystep = 16, .act = -1});
+        table[i]->conv.dots(&(R_(pn_conv_dots)){.m = 3,
+                                                .k = 3,
+                                                .images = 1,
+                                                .rows = 2,
+                                                .pixels = 2,
+                                                .g = z,
+                                                .ldg = 64,
+                                                .g_row = 32,
+                                                .x = x,
+                                                .off = off,
+                                                .x_row = 48,
+                                                .step = 16,
+                                                .sums = sums[i],
+                                                .ld = 3,
+                                                .work = work});
+    }
+    CHECK(R_(all_same)(y[0], y[1], N) && R_(all_same)(sums[0], sums[1], 9), "convolution");
+}
+
 static void R_(check_same_bits)(const R_(pn_kernels) *a, const R_(pn_kernels) *b) {
     real x[N], z[N], y[2][N], g[2][N];
     const double p[2] = {0.25, 1};
@@ -353,6 +382,7 @@ static void R_(check_same_bits)(const R_(pn_kernels) *a, const R_(pn_kernels) *b
     }
     R_(draw)(x, N, 7, false);
     R_(draw)(z, N, 8, false);
+    R_(check_same_convolution)(a, b, x, z);
     a->softmax(y[0], x, 4, 50);
     b->softmax(y[1], x, 4, 50);
     a->log_softmax(g[0], x, 10, 20);

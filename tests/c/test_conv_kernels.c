@@ -32,9 +32,10 @@ static void R_(check_tile)(const pn_kernels *level, int64_t m, int64_t pixels, i
     if (way & 8) t.act = PN_ACT_tanh;
     R_(draw)(x, 20000, 1), R_(draw)(before, 20000, 2), R_(draw)(w, m * k, 3), R_(draw)(bias, m, 4);
     memcpy(y, before, sizeof y);
-    for (int64_t i = 0; i < k; i++) off[i] = (i * 7 % 40) * PN_CONV_LANES + 3; /* any order, off alignment */
     CHECK(table->conv.packed(m, k) <= 2600, "too little room");
-    table->conv.pack(packed, w, m, k, k, 1);
+    for (int64_t i = 0; i < k; i++) off[i] = i;
+    table->conv.pack(packed, w, m, k, k, off);
+    for (int64_t i = 0; i < k; i++) off[i] = (i * 7 % 40) * PN_CONV_LANES + 3; /* any order, off alignment */
     table->conv.tile(&t);
     int64_t wrong = 0, touched = 0, written = 0;
     for (int64_t i = 0; i < 20000; i++) touched += memcmp(&y[i], &before[i], sizeof(real)) != 0;
@@ -48,6 +49,37 @@ static void R_(check_tile)(const pn_kernels *level, int64_t m, int64_t pixels, i
     }
     CHECK(wrong == 0 && touched <= written, "%d: m %d, pixels %d, k %d, stride %d, way %d: %d wrong, %d written", (int)level->isa, (int)m, (int)pixels, (int)k,
           (int)stride, way, (int)wrong, (int)(touched - written));
+}
+
+/* m channels, k taps, `images` blocks of `rows` rows of `pixels` pixels: sums of all lanes, added to what is there. */
+static void R_(check_dots)(const pn_kernels *level, int64_t m, int64_t k, int64_t images, int64_t rows, int64_t pixels, int64_t stride) {
+    const R_(pn_kernels) *table = &level->R_(table);
+    static real g[20000], x[20000], work[16000], sums[2000], before[2000];
+    static int64_t off[128];
+    const int64_t line = pixels * PN_CONV_LANES + 16, plane = rows * line + 32, wide = pixels * stride * PN_CONV_LANES + 16;
+    R_(pn_conv_dots) t = {.m = m, .k = k, .images = images, .rows = rows, .pixels = pixels, .g = g, .g_row = line, .ldg = plane, .g_image = m * plane};
+    t.x = x, t.off = off, t.x_row = wide, t.x_image = rows * wide, t.step = stride * PN_CONV_LANES;
+    t.sums = sums, t.ld = k + 2, t.work = work;
+    R_(draw)(g, 20000, 1), R_(draw)(x, 20000, 2), R_(draw)(before, 2000, 3);
+    memcpy(sums, before, sizeof sums);
+    for (int64_t i = 0; i < k; i++) off[i] = (i * 7 % 13) * PN_CONV_LANES + 3;
+    CHECK(table->conv.dots_work(k) <= 16000 && images * m * plane <= 20000 && images * rows * wide + 208 <= 20000, "too little room");
+    table->conv.dots(&t);
+    int64_t wrong = 0, touched = 0;
+    for (int64_t i = 0; i < 2000; i++) touched += (i >= m * t.ld || i % t.ld >= k) && memcmp(&sums[i], &before[i], sizeof(real)) != 0;
+    for (int64_t e = 0; e < m * k; e++) {
+        const int64_t r = e / k, tap = e % k;
+        double want = before[r * t.ld + tap];
+        for (int64_t i = 0; i < images * rows * pixels * PN_CONV_LANES; i++) {
+            const int64_t lane = i % PN_CONV_LANES, p = i / PN_CONV_LANES % pixels, row = i / PN_CONV_LANES / pixels % rows,
+                          image = i / PN_CONV_LANES / pixels / rows;
+            want += (double)g[image * t.g_image + row * line + r * plane + p * PN_CONV_LANES + lane] *
+                    x[image * t.x_image + row * wide + off[tap] + p * t.step + lane];
+        }
+        wrong += !(fabs(sums[r * t.ld + tap] - want) <= SLACK(images * rows * pixels + 16));
+    }
+    CHECK(wrong == 0 && touched == 0, "%d: m %d, k %d, images %d, rows %d, pixels %d, stride %d: %d wrong, %d touched", (int)level->isa, (int)m, (int)k,
+          (int)images, (int)rows, (int)pixels, (int)stride, (int)wrong, (int)touched);
 }
 
 #else
@@ -75,6 +107,24 @@ TEST(conv_tile_agrees_with_plain_loops) {
         }
         check_tile_f(level, 17, 29, 75, 2, 6);
         check_tile_d(level, 17, 29, 75, 2, 6);
+    }
+}
+
+TEST(conv_dots_agrees_with_plain_loops) {
+    for (int isa = 0; isa < PN_ISA_COUNT; isa++) {
+        const pn_kernels *level = pn_kernels_of((pn_isa)isa);
+        if (!level) continue;
+        for (int64_t m = 0; m <= 9; m++) {
+            for (int64_t k = 0; k <= 13; k++) {
+                const int64_t images = (m + k) % 3, rows = 1 + (m * 3 + k) % 4, pixels = 1 + (m + 2 * k) % 5, stride = 1 + k % 3;
+                check_dots_f(level, m, k, images, rows, pixels, stride);
+                check_dots_d(level, m, k, images, rows, pixels, stride);
+            }
+        }
+        check_dots_f(level, 2, 25, 1, 2, 150, 1); /* pieces of a row */
+        check_dots_d(level, 2, 25, 1, 2, 150, 2);
+        check_dots_f(level, 3, 7, 1, 30, 9, 1); /* of rows */
+        check_dots_d(level, 3, 7, 1, 30, 9, 1);
     }
 }
 #endif

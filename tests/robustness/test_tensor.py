@@ -210,6 +210,95 @@ def test_dlpack_between_numpy_and_us():
         pn.from_dlpack(3)
 
 
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "f2", "f4", "f8", "?"])
+def test_dlpack_of_every_type(dtype):
+    array = np.array([[0, 1, 1], [1, 0, 1]], dtype)
+    for view in (array, array.T, array[:, ::-1], array[:0]):
+        t = pn.from_dlpack(view)
+        assert t.dtype == ("float64" if dtype == "f8" else "float32" if dtype[0] == "f" else "int64")
+        assert t.tolist() == view.tolist()
+    with pytest.raises((BufferError, TypeError)):
+        pn.from_dlpack(np.zeros(2, "c8"))
+
+
+def test_dlpack_arguments():
+    t = pn.tensor([1.0, 2.0])
+    copied, shared = (np.from_dlpack(Exported(t, copy=flag)) for flag in (True, False))
+    assert np.shares_memory(shared, t.numpy())
+    assert not np.shares_memory(copied, t.numpy())
+    assert copied.tolist() == [1.0, 2.0]
+    assert t.__dlpack__(dl_device=(1, 0), stream=None) is not None
+    with pytest.raises(BufferError, match="only be exported to the CPU, not to device type 2"):
+        t.__dlpack__(dl_device=(2, 0))
+    with pytest.raises(TypeError, match=r"dl_device is of type .*str.*, expected a pair"):
+        t.__dlpack__(dl_device="cpu")
+    with pytest.raises(TypeError, match=r"max_version is of type .*int.*, expected a pair"):
+        t.__dlpack__(max_version=3)
+    with pytest.raises(BufferError, match="stream must be None"):
+        t.__dlpack__(stream=1)
+
+    class Old:  # a library from before versions
+        def __dlpack__(self):
+            return np.arange(3.0).__dlpack__()
+
+        def __dlpack_device__(self):
+            return 1, 0
+
+    assert pn.from_dlpack(Old()).tolist() == [0.0, 1.0, 2.0]
+
+
+class Exported:
+    """Hands over a tensor with `copy` chosen, whatever the reader asks for."""
+
+    def __init__(self, tensor, copy):
+        self.tensor, self.copy = tensor, copy
+
+    def __dlpack__(self, **given):
+        return self.tensor.__dlpack__(**{**given, "copy": self.copy})
+
+    def __dlpack_device__(self):
+        return self.tensor.__dlpack_device__()
+
+
+def test_attributes_refuse_what_does_not_fit():
+    t = pn.tensor([1.0, 2.0], requires_grad=True)
+    for call, error, message in (
+        (
+            lambda: setattr(t, "grad", pn.tensor([1.0, 2.0], dtype="float64")),
+            TypeError,
+            "grad has dtype float64, expected",
+        ),
+        (lambda: setattr(t, "grad", pn.tensor([1.0])), ValueError, r"grad has shape \(1,\), expected \(2,\)"),
+        (lambda: setattr(t, "grad", t), RuntimeError, "cannot be its own gradient"),
+        (lambda: setattr(t, "kind", "weight"), ValueError, "not one of 'tensor', 'parameter' and 'buffer'"),
+        (lambda: setattr(t, "kind", 3), ValueError, "not one of"),
+        (lambda: setattr(t, "name", 3), TypeError, "name is of type .*int.*, expected a string"),
+        (lambda: setattr(t, "data", pn.tensor([1, 2])), TypeError, "dtype int64, but the tensor requires grad"),
+        (lambda: setattr(t, "data", "a"), TypeError, "."),
+        (lambda: delattr(t, "data"), AttributeError, "data cannot be deleted"),
+        (lambda: delattr(t, "requires_grad"), AttributeError, "requires_grad cannot be deleted"),
+        (lambda: t.__delitem__(0), TypeError, "elements of a tensor cannot be deleted"),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+    assert (t.tolist(), t.grad, t.kind, t.name) == ([1.0, 2.0], None, "tensor", None)
+    t.name = "w"
+    t.data = pn.tensor([3.0])
+    assert (t.name, t.shape, t.data.requires_grad, t.tolist()) == ("w", (1,), False, [3.0])
+    t.name = None
+    assert t.name is None
+
+
+def test_graph_nodes_say_what_they_are():
+    x = pn.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * 2.0).sum()
+    node = y.grad_fn
+    assert node.name == "sum"
+    assert node.layer is None
+    assert [t.shape for t in node.inputs] == [(2,)]
+    assert "sum" in repr(node)
+
+
 # ---- operators ----
 
 
