@@ -22,7 +22,8 @@ MAX_LAYERS = 4096
 # Every class that an architecture may name. A new layer with a `_config` adds its name here.
 LAYERS = (
     "Sequential", "ModuleList", "ModuleDict",
-    "Conv1d", "Conv2d", "ConvTranspose2d", "Linear", "Embedding", "Flatten", "Dropout", "Rescaling", "Identity",
+    "Conv1d", "Conv2d", "ConvTranspose2d", "Linear", "Embedding", "Flatten", "Dropout", "Normalize", "Rescaling",
+    "Identity",
     "Sigmoid", "Tanh", "Softsign", "SELU", "SiLU", "LogSigmoid", "Step", "ReLU", "LeakyReLU", "ELU", "Hardtanh", "GELU",
     "Softplus", "PReLU", "Softmax", "LogSoftmax",
     "LayerNorm", "GroupNorm", "InstanceNorm2d", "BatchNorm1d", "BatchNorm2d",
@@ -33,7 +34,7 @@ LAYERS = (
 )  # fmt: skip
 _CONTAINERS = LAYERS[:3]
 # Classes of `pyneuro.models` with layers inside, which their arguments decide.
-COMPOSITES = ("CCells", "Neocognitron", "SCells", "UNet")
+COMPOSITES = ("BasicBlock", "CCells", "Neocognitron", "SCells", "UNet")
 
 
 def save(net, path):

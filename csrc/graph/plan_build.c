@@ -102,6 +102,7 @@ static pn_status build(plan_builder *b) {
     pn_status status = pn_plan_trace(b);
     if (status) return status;
     if ((status = pn_plan_trace_commits(b))) return status;
+    if ((status = pn_plan_fold_norms(b))) return status;
     if ((status = pn_plan_assign_layouts(b))) return status;
     pn_plan_fuse_activations(b);
     if (b->spec->training) {

@@ -230,9 +230,13 @@ static void bind_gradients(plan_builder *b, const plan_node *n, plan_code *code,
     }
 }
 
-/* With one gradient wanted, an elementwise op may leave it where it found gout. */
+/* With one gradient wanted, an elementwise op may leave it where it found gout; so may an op that passes gout on to one input. */
 static void share_gradient(plan_builder *b, const plan_node *n, const plan_code *code) {
     int wanted = 0;
+    const int passes = n->op->passes;
+    bool alone = passes && passes < n->n_in && b->values[n->in[passes]].wants && code->call.gin_add && !code->call.gin_add[passes];
+    for (int i = 0; alone && i < passes; i++) alone = plan_root(b, n->in[i]) != plan_root(b, n->in[passes]);
+    if (alone) may_share(b, gradient_of(b, n->out[0]), gradient_of(b, n->in[passes]));
     for (int i = 0; i < n->n_in; i++) wanted += b->values[n->in[i]].wants;
     if (!(n->op->flags & PN_IN_PLACE) || wanted != 1 || !b->values[n->in[0]].wants || code->call.gin_add[0]) return;
     may_share(b, gradient_of(b, n->out[0]), gradient_of(b, n->in[0]));

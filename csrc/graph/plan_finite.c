@@ -118,7 +118,8 @@ static double view_max(const pn_plan *p, const operands *o, int i) {
     const pn_view *v = &o->views[i];
     const int64_t n = pn_shape_size(&v->shape);
     if (!v->data || v->shape.dtype == PN_I64) return 0;
-    if (o->note->layout && (i == 0 || (o->op->flags & PN_ANY_LAYOUT))) return blocked_max(v->data, logical_shape(o, i), o->note->layout);
+    if (o->note->layout && (i == 0 || (o->op->flags & PN_ANY_LAYOUT) || (i < 32 && o->op->alike >> i & 1)))
+        return blocked_max(v->data, logical_shape(o, i), o->note->layout);
     return v->shape.dtype == PN_F32 ? (double)p->kernels->f.abs_max(v->data, n) : p->kernels->d.abs_max(v->data, n);
 }
 

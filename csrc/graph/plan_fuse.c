@@ -51,9 +51,35 @@ static void fuse(plan_builder *b, plan_node *product, plan_node *next, int activ
     next->live = false;
 }
 
+/* Batch norm whose output only an addition of the same shape reads: the sum goes into it, at the place of the addition, where both terms are there. */
+static void fuse_residuals(plan_builder *b, const int *last_reader) {
+    const pn_op *norm = pn_op_find("batch_norm"), *add = pn_op_find("add");
+    const int residual = norm->passes;
+    for (int i = 0; i < b->n_nodes; i++) {
+        plan_node *n = &b->nodes[i], *sum;
+        const plan_value *z = &b->values[n->out[0]], *y, *other;
+        if (!n->live || n->op != norm || n->n_in != residual || z->kept) continue;
+        const int reader = only_reader(b, n->out[0], last_reader);
+        if (reader < 0 || b->nodes[reader].op != add || b->nodes[reader].differentiable != n->differentiable) continue;
+        sum = &b->nodes[reader], y = &b->values[sum->out[0]], other = &b->values[sum->in[sum->in[0] == n->out[0]]];
+        if (!pn_shape_equal(&y->shape, &z->shape) || !pn_shape_equal(&other->shape, &z->shape) || y->layout != z->layout || other->layout != z->layout)
+            continue;
+        int *in = pn_pool_take(&b->pool, (size_t)residual + 1, sizeof *in);
+        if (!in) return;
+        memcpy(in, n->in, (size_t)residual * sizeof *in);
+        in[residual] = sum->in[sum->in[0] == n->out[0]];
+        const int out = sum->out[0];
+        *sum = *n;
+        sum->in = in, sum->n_in = residual + 1, sum->out[0] = out;
+        for (int k = 0; k < sum->n_out; k++) b->values[sum->out[k]].producer = reader;
+        n->live = false;
+    }
+}
+
 void pn_plan_fuse_activations(plan_builder *b) {
     const int *last_reader = count_uses(b);
     if (!last_reader || !b->spec->fuse) return;
+    fuse_residuals(b, last_reader);
     for (int i = 0; i < b->n_nodes; i++) {
         plan_node *n = &b->nodes[i];
         const int field = n->op->fused;

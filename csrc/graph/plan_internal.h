@@ -193,6 +193,7 @@ static inline int plan_root(const plan_builder *b, int value) { return b->values
 
 pn_status pn_plan_trace(plan_builder *b); /* recording -> values and nodes, those that outputs need marked live */
 pn_status pn_plan_trace_commits(plan_builder *b);
+pn_status pn_plan_fold_norms(plan_builder *b);  /* batch norm in evaluation, into the convolution before it */
 void pn_plan_fuse_activations(plan_builder *b); /* linear + activation */
 pn_status pn_plan_assign_layouts(plan_builder *b);
 pn_status pn_plan_measure(plan_builder *b);   /* asks every live node's infer for bytes and FLOPs; counts uses */

@@ -78,7 +78,7 @@ static pn_status assign_node(layout_pass *p, const plan_node *from) {
     int *in = pn_pool_take(&b->pool, (size_t)from->n_in, sizeof *in);
     if (!in) return pn_plan_out_of_memory(b);
     for (int i = 0; i < from->n_in; i++) {
-        const bool blocked = i == 0 || !asks;
+        const bool blocked = i == 0 || !asks || (i < 32 && from->op->alike >> i & 1);
         in[i] = from->live ? in_layout(p, from->in[i], blocked ? layout : PN_PLAIN, from) : from->in[i];
         if (in[i] < 0) return pn_plan_out_of_memory(b);
     }

@@ -1,15 +1,21 @@
-/* batch_norm: y = h w + b with h = (x - mean) / sqrt(var + eps), where mean and var of a channel are taken over the batch in training, and are the running
+/* batch_norm: y = h w + b (+ r) with h = (x - mean) / sqrt(var + eps), where mean and var of a channel are taken over the batch in training, and are the running
  * ones in evaluation. gx = (g - mean g - h mean(g h)) / sqrt(var + eps) with g = gy w in training, g / sqrt(var + eps) in evaluation; gw = sum gy h, gb = sum gy.
  *
- * Shapes: x (N, C, *), running_mean, running_var, weight, bias (C,), count (): batches so far. In training with tracking, outputs 1 to 3 are what inputs 1 to 3
+ * Shapes: x (N, C, *), running_mean, running_var, weight, bias (C,), count (): batches so far, residual (r) as x. In training with tracking, outputs 1 to 3 are what inputs 1 to 3
  * become once the step is known to be good (PN_COMMITS): r + momentum (batch's - r), where the variance is divided by n - 1 as in PyTorch; the y of the
  * same step uses the one divided by n. momentum none: the plain mean over all batches.
  *
  * Three phases with a barrier behind the first two: sums by chunk and channel, in double around a middle value; then per channel what the last phase needs;
- * then y or gx. Chunks are cut by shape alone. Cost: 8 per element. The activation is for plans, as in linear.c.
+ * then y or gx. Chunks are cut by shape alone. Cost: 8 per element. The activation is for plans, as in linear.c; so is the residual: an addition behind the batch norm.
  * Sources: Ioffe and Szegedy 2015; PyTorch's conventions.
  */
 #ifdef PN_REAL_PASS
+
+/* The residual's gradient is gy. */
+static void R_(pass_on)(const pn_call *c, int64_t at, int64_t n) {
+    if (c->n_in <= RESIDUAL || !c->gin[RESIDUAL].data) return;
+    R_(pn_put)(c, (real *)c->gin[RESIDUAL].data + at, (const real *)c->gout[0].data + at, n, c->gin_add[RESIDUAL]);
+}
 
 /* The sums of one channel over a chunk of runs, and before that, backward, the way through the activation. */
 static void R_(sum_runs)(const pn_call *c, pn_member *m, const geometry *g, const work *w, int64_t chunk, int64_t channel) {
@@ -26,6 +32,7 @@ static void R_(sum_runs)(const pn_call *c, pn_member *m, const geometry *g, cons
             int64_t count = n;
             if (i % PN_PIECE == 0 && pn_member_stopped(m)) return;
             if (w->back && w->act >= 0) k->act_backward[w->act](gy + at, NULL, y + at, gy + at, n, w->params, false);
+            if (w->back) R_(pass_on)(c, at, n);
             if (partial) px = R_(pack_lanes)(room, px, n, g->lanes), count = n / PN_LAYOUT_LANES * g->lanes;
             if (!w->back)
                 k->batch_norm.moments(one, two, px, count, middle);
@@ -48,7 +55,15 @@ static void R_(sum_rows)(const pn_call *c, const geometry *g, const work *w, int
     }
     real *gy = (real *)c->gout[0].data + at;
     if (w->act >= 0) k->act_backward[w->act](gy, NULL, (const real *)c->out[0].data + at, gy, rows * cols, w->params, false);
+    R_(pass_on)(c, at, rows * cols);
     if (w->sums) k->batch_norm.column_products(one, one + cols, gy, x, rows, cols, cols, w->middle);
+}
+
+/* Behind the rescaling, while n elements of y are in cache: the residual and the activation. */
+static void R_(finish)(const pn_call *c, const work *w, int64_t at, int64_t n) {
+    real *y = (real *)c->out[0].data + at;
+    if (c->n_in > RESIDUAL) R_(pn_call_kernels)(c)->accumulate(y, (const real *)c->in[RESIDUAL].data + at, n);
+    if (w->act >= 0) R_(pn_call_kernels)(c)->act_forward[w->act](y, y, n, w->params);
 }
 
 /* y of one channel in a chunk of runs, or gx. */
@@ -64,9 +79,8 @@ static void R_(write_runs)(const pn_call *c, pn_member *m, const geometry *g, co
                                        q[channel], c->gin_add[0]);
                 continue;
             }
-            real *y = (real *)c->out[0].data + at;
-            k->batch_norm.rescale(y, x + at, n, middle[channel], a[channel], q[channel]);
-            if (w->act >= 0) k->act_forward[w->act](y, y, n, w->params);
+            k->batch_norm.rescale((real *)c->out[0].data + at, x + at, n, middle[channel], a[channel], q[channel]);
+            R_(finish)(c, w, at, n);
         }
     }
 }
@@ -80,9 +94,8 @@ static void R_(write_rows)(const pn_call *c, const geometry *g, const work *w, i
                                       c->gin_add[0]);
         return;
     }
-    real *y = (real *)c->out[0].data + at;
-    k->batch_norm.column_rescale(y, x, rows, cols, cols, w->middle, w->a, w->q);
-    if (w->act >= 0) k->act_forward[w->act](y, y, rows * cols, w->params);
+    k->batch_norm.column_rescale((real *)c->out[0].data + at, x, rows, cols, cols, w->middle, w->a, w->q);
+    R_(finish)(c, w, at, rows * cols);
 }
 
 /* This member's share of a phase: the sums, or what is written. */
@@ -144,7 +157,7 @@ static void R_(prepare_backward)(const pn_call *c, const geometry *g, const work
         q = -a * sum / (double)g->values - p * saved->off;
     }
     ((real *)w->a)[k] = (real)a, ((real *)w->p)[k] = (real)p, ((real *)w->q)[k] = (real)q;
-    for (int i = WEIGHT; i < c->n_in; i++) {
+    for (int i = WEIGHT; i < c->n_in && i < RESIDUAL; i++) {
         real *to = c->gin[i].data;
         if (to) to[k] = (real)((i == WEIGHT ? product : sum) + (c->gin_add[i] ? to[k] : 0));
     }
@@ -190,8 +203,8 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
 #else
 #include "ops/fused.h"
 
-enum { MEAN = 1, VAR, COUNT, WEIGHT, BIAS };         /* inputs; outputs too */
-enum { TRAINING, TRACK, MOMENTUM, EPS, ACTIVATION }; /* attributes */
+enum { MEAN = 1, VAR, COUNT, WEIGHT, BIAS, RESIDUAL }; /* inputs; outputs too */
+enum { TRAINING, TRACK, MOMENTUM, EPS, ACTIVATION };   /* attributes */
 #define SHARE 8     /* channels that a member finishes at a time */
 #define CHUNK 16384 /* elements of a chunk */
 
@@ -242,7 +255,7 @@ static work work_of(const pn_call *c, const geometry *g, size_t real_bytes, doub
     char *at = (char *)(w.partial + 2 * g->chunks * g->channels);
     const size_t bytes = (size_t)g->channels * real_bytes;
     w.middle = at, w.a = at + bytes, w.p = at + 2 * bytes, w.q = at + 3 * bytes;
-    for (int i = WEIGHT; back && i < c->n_in; i++) w.sums |= c->gin[i].data != NULL;
+    for (int i = WEIGHT; back && i < c->n_in && i < RESIDUAL; i++) w.sums |= c->gin[i].data != NULL;
     w.sums |= back && c->attrs[TRAINING].i && c->gin[0].data;
     return w;
 }
@@ -266,7 +279,8 @@ static pn_status check_channels(pn_infer *q) {
     char text[256], other[256];
     if (x->rank < 2) return pn_fail_shape(q, "x", 0, "(N, C, *)");
     pn_shape_text(x, text);
-    for (int i = 1; i < q->n_in; i++) {
+    if (q->n_in > RESIDUAL && !pn_shape_equal(&q->in[RESIDUAL], x)) return pn_fail_shape(q, "residual", RESIDUAL, text);
+    for (int i = 1; i < q->n_in && i < RESIDUAL; i++) {
         if (i == COUNT || (q->in[i].rank == 1 && q->in[i].dim[0] == x->dim[1])) continue;
         pn_shape_text(&q->in[i], other);
         if (q->in[i].rank == 1 && x->rank == 4 && x->dim[3] == q->in[i].dim[0]) {
@@ -317,9 +331,9 @@ static const pn_field fields[] = {
 
 const pn_op pn_op_batch_norm = {
     .name = "batch_norm",
-    .formula = "y = h w + b, h = (x - mean x) / sqrt(var x + eps) over all but the channels; with the running mean and variance in evaluation",
-    .derivative = "gx = (g - mean g - h mean(g h)) / sqrt(var x + eps) with g = gy w (in evaluation g / sqrt(var + eps)), gw = sum gy h, gb = sum gy",
-    .inputs = "x:r running_mean:r! running_var:r! num_batches_tracked:i weight:r? bias:r?",
+    .formula = "y = h w + b (+ residual), h = (x - mean x) / sqrt(var x + eps) over all but the channels; with the running mean and variance in evaluation",
+    .derivative = "gx = (g - mean g - h mean(g h)) / sqrt(var x + eps) with g = gy w (in evaluation g / sqrt(var + eps)), gw = sum gy h, gb = sum gy, gr = gy",
+    .inputs = "x:r running_mean:r! running_var:r! num_batches_tracked:i weight:r? bias:r? residual:r?",
     .n_out = 4,
     .fields = fields,
     .infer = infer,
@@ -329,6 +343,8 @@ const pn_op pn_op_batch_norm = {
     .needs_in = 1 | 1 << WEIGHT,
     .needs_out = 1,
     .flags = PN_FUSES | PN_COMMITS,
+    .alike = 1u << RESIDUAL,
+    .passes = RESIDUAL,
     .fused = ACTIVATION,
     .file = "ops/batch_norm.c",
 };

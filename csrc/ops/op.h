@@ -120,6 +120,8 @@ typedef struct pn_op {
     unsigned needs_in;  /* backward reads the data of these inputs (bit i; bit 31: all from 31 on) */
     unsigned needs_out; /* backward reads the data of these outputs */
     unsigned flags;
+    unsigned alike;   /* inputs that a plan stores as it stores input 0, when the op chooses a layout (bits) */
+    int passes;       /* input whose gradient is the output's, or 0: backward may leave it where it found that */
     int fused;        /* PN_FUSES: the attribute that is the activation; it, its two parameters and nothing else stand at the end of the fields */
     const char *file; /* __FILE__-like path below csrc/, for pn.source */
 } pn_op;

@@ -27,10 +27,10 @@ def handwritten(train=5000, test=1000, *, seed=0, verbose=True):
     try:
         X, y, X_test, y_test = mnist(flat=False)
         source = "MNIST"
-    except (OSError, ImportError) as error:
+    except (OSError, ImportError):
         X, y, X_test, y_test = digits(flat=False)
         X, X_test = _enlarged(X), _enlarged(X_test)
-        source = f"MNIST is not here ({str(error).partition(':')[0][:60]}): bundled digits, enlarged"
+        source = "MNIST is neither here nor can it be fetched; the bundled digits, enlarged"
     first, second = _some(len(X), train, seed, 0), _some(len(X_test), test, seed, 1)
     if verbose:
         print(f"{source}: {len(first)} training and {len(second)} test images of {SIZE} x {SIZE} pixels")

@@ -28,7 +28,7 @@ def show(images, titles=None, *, columns=None, signed=False, share=False, cmap=N
     limits = _limits(array, signed, share)
     for ax, image, (low, high) in zip(axes, array, limits, strict=False):
         ax.imshow(image, cmap=cmap or ("PuOr_r" if signed else "gray"), vmin=low, vmax=high, interpolation="nearest")
-    for ax, text in zip(axes, titles or (), strict=False):
+    for ax, text in zip(axes, () if titles is None else titles, strict=False):
         ax.set_title(str(text), fontsize=TEXT)
     return figure
 
@@ -52,7 +52,7 @@ def overlay(images, heats, titles=None, *, columns=None, size=2.2, title=None):
         ax.imshow(heat, cmap="inferno", alpha=0.55, interpolation="bilinear", vmin=0)
         if heat.max() > 0:
             ax.contour(heat, levels=[heat.max() / 2], colors="white", linewidths=2)
-    for ax, text in zip(axes, titles or (), strict=False):
+    for ax, text in zip(axes, () if titles is None else titles, strict=False):
         ax.set_title(str(text), fontsize=TEXT)
     return figure
 

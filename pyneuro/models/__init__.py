@@ -13,16 +13,31 @@ from pyneuro.models.alexnet import alexnet
 from pyneuro.models.dense import mlp, softmax
 from pyneuro.models.lenet import lenet5, mnist_cnn
 from pyneuro.models.neocognitron import CCells, Neocognitron, SCells
+from pyneuro.models.resnet import (
+    BasicBlock,
+    plain20,
+    plain32,
+    plain44,
+    plain56,
+    resnet18,
+    resnet20,
+    resnet32,
+    resnet44,
+    resnet56,
+)
 from pyneuro.models.unet import UNet, unet
 from pyneuro.nn import _check
 
 BY_NAME = {
     "alexnet": alexnet, "lenet5": lenet5, "mlp": mlp, "mnist_cnn": mnist_cnn, "neocognitron": Neocognitron,
-    "softmax": softmax, "unet": unet,
+    "plain20": plain20, "plain32": plain32, "plain44": plain44, "plain56": plain56, "resnet18": resnet18,
+    "resnet20": resnet20, "resnet32": resnet32, "resnet44": resnet44, "resnet56": resnet56, "softmax": softmax,
+    "unet": unet,
 }  # fmt: skip
 
 __all__ = [
-    "BY_NAME", "CCells", "Neocognitron", "SCells", "UNet", "alexnet", "get", "lenet5", "mlp", "mnist_cnn", "softmax",
+    "BY_NAME", "BasicBlock", "CCells", "Neocognitron", "SCells", "UNet", "alexnet", "get", "lenet5", "mlp", "mnist_cnn",
+    "plain20", "plain32", "plain44", "plain56", "resnet18", "resnet20", "resnet32", "resnet44", "resnet56", "softmax",
     "unet",
 ]  # fmt: skip
 

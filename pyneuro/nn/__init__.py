@@ -29,7 +29,7 @@ from pyneuro.nn.activations import (
 from pyneuro.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from pyneuro.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from pyneuro.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
-from pyneuro.nn.layers import Dense, Dropout, Embedding, Flatten, Identity, Linear, Rescaling
+from pyneuro.nn.layers import Dense, Dropout, Embedding, Flatten, Identity, Linear, Normalize, Rescaling
 from pyneuro.nn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -87,7 +87,8 @@ __all__ = [
     "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss", "Dense", "Dropout", "Dropout2d", "Embedding",
     "Flatten", "GroupNorm", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss",
     "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "Module",
-    "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "PairwiseDistance", "Parameter", "ParameterList", "ReLU",
+    "ModuleDict", "ModuleList", "NLLLoss", "Normalize", "PReLU", "PairwiseDistance", "Parameter", "ParameterList",
+    "ReLU",
     "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Rescaling", "Sequential", "SiLU",
     "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "StateError", "Step", "Swish", "Tanh",
     "TripletMarginLoss", "Unflatten", "Upsample", "ZeroOneLoss", "ZeroPad1d", "ZeroPad2d", "functional", "init",

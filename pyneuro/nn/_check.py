@@ -87,6 +87,21 @@ def number(name, argument, value, low=None, high=None):
     return x
 
 
+def channels(name, mean, std):
+    """Tuples (mean, std) of equal length, from numbers or sequences. ValueError when a std is not above 0."""
+    lists = []
+    for argument, value in (("mean", mean), ("std", std)):
+        items = value.tolist() if hasattr(value, "tolist") else value
+        items = tuple(items) if isinstance(items, (list, tuple)) else (items,)
+        lists.append(tuple(number(name, argument, v, -1e300, 1e300) for v in items))
+    mean, std = lists
+    if len(mean) != len(std) or not mean:
+        raise ValueError(f"{name}: mean has {len(mean)} numbers, std has {len(std)}, expected one each for a channel")
+    if min(std) <= 0:
+        raise ValueError(f"{name}: std must be above 0, got {min(std):g}")
+    return mean, std
+
+
 def drop(name, p, rate, keep):
     """The probability to drop, from the one of its three spellings that is given; 0.5 when none is."""
     if keep is not None:

@@ -44,7 +44,7 @@ def _normalize(x, mean, var, count, weight, bias, training, momentum, eps):
     count = _core.Tensor(0) if count is None else count
     if weight is None and bias is not None:
         weight = _core.Tensor([1.0] * bias.shape[0], dtype=bias.dtype)
-    y = _op(x, mean, var, count, weight, bias, training or not track, track, momentum, eps)
+    y = _op(x, mean, var, count, weight, bias, None, training or not track, track, momentum, eps)
     return y[0] if isinstance(y, tuple) else y
 
 

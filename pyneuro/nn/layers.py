@@ -241,6 +241,48 @@ class Rescaling(Module):
         return {"scale": self.scale, "offset": self.offset}
 
 
+class Normalize(Module):
+    """`Normalize(mean, std)`: y = (x - mean) / std for each channel, torchvision's transform as a layer.
+
+    x (N, C, *) -> the same shape; mean and std: a number for each of the C channels, or one for all. As the first layer
+    it belongs to the network: it is saved with it, and training, validation and predictions all get the same. The
+    numbers are in the units of x (0 to 255 for raw pixels); they are arguments, not parameters: `state_dict` has none.
+
+    Raises ValueError for a std that is not above 0, for different numbers of them, and for x of other channels.
+
+    >>> from pyneuro import nn
+    >>> layer = nn.Normalize([1.0, 2.0], [0.5, 4.0])
+    >>> layer([[[1.0, 2.0], [2.0, 10.0]]]).tolist(), layer
+    ([[[0.0, 2.0], [0.0, 2.0]]], Normalize(mean=(1, 2), std=(0.5, 4)))
+    """
+
+    def __init__(self, mean, std, **other):
+        super().__init__()
+        _check.refuse("Normalize", other, ("mean", "std"))
+        self.mean, self.std = _check.channels("Normalize", mean, std)
+
+    def forward(self, x):
+        """x (N, C, *) -> the same shape."""
+        x = x if isinstance(x, _core.Tensor) else _core.as_tensor(x)
+        shape, n = tuple(x.shape), len(self.mean)
+        if len(shape) < 2 or (n > 1 and shape[1] != n):
+            raise ValueError(f"x has shape {shape}, expected (N, {n if n > 1 else 'C'}, ...): a mean for each channel")
+        axes = (n, *(1,) * (len(shape) - 2))
+        mean, std = (_ops["reshape"](_core.Tensor(v, dtype=x.dtype), axes) for v in (self.mean, self.std))
+        return (x - mean) / std
+
+    def extra_repr(self):
+        """Both lists."""
+        mean, std = ("(" + ", ".join(f"{v:g}" for v in values) + ")" for values in (self.mean, self.std))
+        return f"mean={mean}, std={std}"
+
+    def _label(self):
+        return f"Normalize({len(self.mean)})"
+
+    def _config(self):
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+
 class Identity(Module):
     """`Identity()`: y = x. Takes and ignores any arguments, as PyTorch's, so that it can stand in for another layer.
 

@@ -299,6 +299,8 @@ def batch_norm(rng, name):
         constants = [*values, np.array(3)]
         yield constants, {"training": True, "track": False}
         yield [*constants, rng.normal(size=shape[1]), rng.normal(size=shape[1])], {"training": True, "track": False}
+        weights = [rng.normal(size=shape[1]), rng.normal(size=shape[1]), rng.normal(size=shape)]
+        yield [*constants, *weights], {"training": True, "track": False}
         yield [*constants, rng.normal(size=shape[1]), rng.normal(size=shape[1])], {"training": False}
 
 

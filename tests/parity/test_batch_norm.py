@@ -110,6 +110,7 @@ class Ours(nn.Module):
     def forward(self, x):
         h = self.norm(self.c(x)).relu()
         h = self.norm(self.d(h)) + h
+        h = (self.norm(h) + h).tanh()
         return self.out(self.rows(h.flatten(1)))
 
 
@@ -264,3 +265,36 @@ REFUSALS = [
 def test_refusals(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("conv", [{}, {"bias": False}], ids=str)
+@pytest.mark.parametrize("norm", [{}, {"affine": False}, {"bias": False}], ids=str)
+def test_in_evaluation_it_goes_into_the_convolution(conv, norm):
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, **conv), nn.BatchNorm2d(8, **norm), nn.ReLU(),
+        nn.Conv2d(8, 4, 3, groups=2, **conv), nn.BatchNorm2d(4, **norm), nn.Tanh(), nn.Flatten(),
+        nn.Linear(100, 4), seed=0,
+    ).to("float64")  # fmt: skip
+    x, y = images("float64", 40)
+    net.fit(x, y, optimizer="sgd", epochs=2, verbose=0)
+    net.eval()
+    np.testing.assert_allclose(net.predict(x), net(x).detach().numpy(), rtol=0, atol=tolerances.MODES["float64"])
+    text = str(net.profile(x))
+    assert text.count("fold_batch_norm") == 2 and " batch_norm" not in text
+
+
+def test_it_stays_where_somebody_else_reads_the_convolution():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            h = self.conv(x)
+            return self.norm(h) + h
+
+    net, (x, _) = Both().to("float64"), images("float64", 20)
+    net.norm.load_state_dict({**net.norm.state_dict(), "running_mean": np.arange(4.0)})
+    net.eval()
+    np.testing.assert_allclose(net.predict(x), net(x).detach().numpy(), rtol=0, atol=tolerances.MODES["float64"])
+    assert "fold_batch_norm" not in str(net.profile(x))

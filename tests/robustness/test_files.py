@@ -44,7 +44,8 @@ def tied():
 NETS = {
     "small": small,
     "every layer": lambda: nn.Sequential(
-        nn.Rescaling(1 / 255, offset=-0.5), nn.Embedding(7, 3), nn.Flatten(), nn.Linear(12, 5, bias=False),
+        nn.Rescaling(1 / 255, offset=-0.5), nn.Normalize([0.5, 100], [2, 0.1]), nn.Embedding(7, 3),
+        nn.Flatten(), nn.Linear(12, 5, bias=False),
         nn.Identity(), nn.Sigmoid(), nn.Tanh(), nn.Softsign(), nn.SELU(), nn.SiLU(), nn.LogSigmoid(),
         nn.Step(at_zero=1), nn.ReLU(relu_grad_at_zero=1), nn.LeakyReLU(0.2),
         nn.LeakyReLU(0.2, relu_grad_at_zero=1), nn.ELU(0.5),

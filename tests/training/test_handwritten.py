@@ -21,7 +21,7 @@ def test_without_network_the_bundled_digits_come(offline, capsys):
     X, y, X_test, y_test = datasets.handwritten()
     assert X.shape == (1438, 1, 28, 28) and X_test.shape == (359, 1, 28, 28)
     assert X.dtype == np.float32 and X.min() >= 0 and X.max() <= 1 and not X[:, :, :2].any() and not X[..., -2:].any()
-    assert "MNIST is not here" in capsys.readouterr().out
+    assert "MNIST is neither here" in capsys.readouterr().out
     small = datasets.digits(flat=False)
     order = np.argsort(y, kind="stable")
     assert np.array_equal(y[order], np.sort(small[1])) and len(np.unique(y_test)) == 10

@@ -17,6 +17,9 @@ SMALL = {
     "lenet5 with coefficients": (lambda seed: models.lenet5(trainable_pooling=True, seed=seed), (1, 28, 28), 61_750),
     "modern lenet5": (lambda seed: models.lenet5("modern", seed=seed), (1, 28, 28), 61_706),
     "mnist_cnn": (lambda seed: models.mnist_cnn(seed=seed), (1, 28, 28), 1_199_882),
+    "resnet20": (lambda seed: models.resnet20(seed=seed), (3, 16, 16), 269_722),
+    "resnet20 B": (lambda seed: models.resnet20(classes=4, shortcut="B", seed=seed), (3, 16, 16), 272_084),
+    "plain20": (lambda seed: models.plain20(seed=seed), (3, 16, 16), 269_722),
     "unet": (lambda seed: models.unet(2, 3, width=4, seed=seed), (2, 8, 12), 7_443),
 }  # fmt: skip
 
@@ -61,6 +64,62 @@ def test_fit_learns_as_a_plan_and_what_is_saved_predicts_the_same(model, tmp_pat
     assert f"Total params: {count(net):,}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("make", "parameters"),
+    [
+        (models.resnet32, 464_154), (models.resnet44, 658_586), (models.resnet56, 853_018), (models.plain32, 464_154),
+        (models.plain44, 658_586), (models.plain56, 853_018), (models.resnet18, 11_689_512),
+    ],
+)  # fmt: skip
+def test_parameters_of_deeper_nets(make, parameters):
+    with nn.init.loading(1 << 40):  # zeros: nothing is drawn
+        net = make()
+    assert count(net) == parameters
+    depth = int("".join(c for c in make.__name__ if c.isdigit()))
+    weighted = [m for path, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear)) and "down" not in path]
+    assert len(weighted) == depth
+
+
+def test_a_residual_block_is_its_input_plus_what_it_learns():
+    """With F = 0 (a last batch norm of weight 0) the block passes x on; the plain one passes nothing."""
+    x = np.random.default_rng(0).random((2, 4, 6, 6), np.float32)
+    for shortcut, stride, channels in (("A", 1, 4), ("B", 1, 4), ("none", 1, 4), ("A", 2, 7)):
+        block = models.BasicBlock(4, channels, stride, shortcut)
+        nn.init.zeros_(block.bn2.weight)
+        expected = np.zeros((2, channels, 6 // stride, 6 // stride), np.float32)
+        if shortcut != "none":
+            before = (channels - 4) // 2
+            expected[:, before : before + 4] = x[:, :, ::stride, ::stride]
+        assert np.array_equal(block.predict(x), expected)
+
+
+def test_residual_gradients_survive_depth():
+    """Lecture 003's point: without shortcuts (and batch norm, which would scale them up) gradients fade on the way."""
+
+    def ratio(shortcut):
+        net = nn.Sequential(*(models.BasicBlock(4, 4, 1, shortcut) for _ in range(12)), seed=0).eval()
+        for block in net:
+            for bn in (block.bn1, block.bn2):
+                nn.init.constant_(bn.weight, 0.5)
+        x = pn.tensor(np.random.default_rng(0).random((2, 4, 8, 8), np.float32), requires_grad=True)
+        net(x).sum().backward()
+        return float(np.abs(x.grad.numpy()).mean())
+
+    assert ratio("A") > 1e3 * ratio("none")
+
+
+def test_running_statistics_are_saved_with_a_net(tmp_path):
+    net = models.resnet20(seed=0)
+    x = np.random.default_rng(0).random((8, 3, 8, 8), np.float32)
+    net.fit(x, np.arange(8), epochs=1, seed=0, verbose=0)
+    assert net.layer3[2].bn2.num_batches_tracked.item() == 1
+    net.save(tmp_path / "net")
+    again = pn.load(tmp_path / "net")
+    for (name, a), (other, b) in zip(net.state_dict().items(), again.state_dict().items(), strict=True):
+        assert name == other
+        assert pn.equal(a, b), name
+
+
 def test_lenet_follows_its_variant():
     def kinds(net):
         return [type(m).__name__ for m in net]
@@ -84,6 +143,9 @@ def test_lenet_follows_its_variant():
         (lambda: models.mnist_cnn(size=5), "mnist_cnn: size must be at least 6, got 5"),
         (lambda: models.alexnet(towers=3), "alexnet: towers must be one of 1, 2, got 3"),
         (lambda: models.alexnet("torchvision", towers=2), "'torchvision' has one tower"),
+        (lambda: models.resnet20(shortcut="C"), "BasicBlock: shortcut must be one of 'A', 'B', 'none', got 'C'"),
+        (lambda: models.BasicBlock(8, 4, shortcut="A"), "it cannot make 4 of 8"),
+        (lambda: models.resnet20().predict(np.zeros((1, 8, 8, 3), np.float32)), r"Is it channels-last\? Use"),
         (lambda: models.unet(depth=9), "UNet: depth must be at most 6, got 9"),
         (lambda: models.unet(1, 2)(np.zeros((1, 1, 10, 8), np.float32)), r"\(1, 1, 10, 8\).*multiples of .* 4"),
         (lambda: models.unet(1, 2).predict(np.zeros((1, 3, 8, 8), np.float32)), r"\(1, 3, 8, 8\)"),
