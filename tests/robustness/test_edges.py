@@ -107,6 +107,44 @@ def test_a_recording_notices_what_is_written_behind_its_back(write):
         _core.Plan(recorder, [x], [z])
 
 
+# ---- metrics and losses at the ends ----
+
+
+def test_a_score_that_is_nan_never_hits():
+    nan = float("nan")
+    scores = pn.tensor([[0.1, 0.9], [nan, 0.9], [0.1, nan], [0.9, 0.1]])
+    target = pn.tensor([1, 1, 1, 1])
+    accuracy, best = _core.ops["accuracy"], _core.ops["top_k_accuracy"]
+    assert accuracy(scores, target).item() == 0.25
+    assert best(scores, target, 2).item() == 0.5
+    assert accuracy(scores[:1], pn.tensor([0])).item() == 0.0
+    assert accuracy(pn.tensor([[0.5, 0.5, 0.1]]), pn.tensor([0])).item() == 1.0, "the first of equals"
+    assert accuracy(pn.tensor([[0.5, 0.5, 0.1]]), pn.tensor([1])).item() == 0.0
+    single = pn.tensor([nan, 0.7, 0.2])
+    assert accuracy(single, pn.tensor([1, 1, 0])).item() == pytest.approx(2 / 3)
+    assert _core.ops["binary_accuracy"](single, pn.tensor([1.0, 1.0, 1.0])).item() == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_certain_probabilities_have_a_finite_slope(dtype):
+    """PyTorch's guard: (y - t) / max(y (1 - y), 1e-12); the loss of a certain but wrong answer is 100."""
+    y = pn.tensor([0.0, 1.0, 0.0, 1.0, 0.5], dtype=dtype, requires_grad=True)
+    loss = nn.functional.binary_cross_entropy(y, pn.tensor([0.0, 1.0, 1.0, 0.0, 1.0], dtype=dtype), reduction="sum")
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), 200 + np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(y.grad.numpy(), [0, 0, -1e12, 1e12, -2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bad", [-0.1, 1.5])
+def test_what_is_no_probability(dtype, bad):
+    y = pn.tensor([0.5, bad], dtype=dtype)
+    with pytest.raises(ValueError, match="bce"):
+        nn.functional.binary_cross_entropy(y, pn.tensor([0.0, 1.0], dtype=dtype))
+    y[1] = float("nan")
+    assert np.isnan(nn.functional.binary_cross_entropy(y, pn.tensor([0.0, 1.0], dtype=dtype)).item())
+
+
 # ---- memory and attributes ----
 
 
