@@ -27,6 +27,20 @@ TEST(messages_are_cut_at_whole_characters) {
     }
     pn_error_prefix(&e, many);
     CHECK(strlen(e.text) < sizeof e.text);
+    static const char *const characters[] = {"\xC3\xA9", "\xF0\x9F\x98\x80", "\x80"}; /* of two and four bytes, and what is no character at all */
+    for (int k = 0; k < 3; k++) {
+        const size_t size = strlen(characters[k]);
+        for (size_t offset = 0; offset < 4; offset++) {
+            memset(many, 'a', sizeof many);
+            for (size_t i = offset; i + size < sizeof many; i += size) memcpy(many + i, characters[k], size);
+            many[sizeof many - 1] = '\0';
+            pn_fail(&e, PN_E_TYPE, "%s", many);
+            CHECK(strlen(e.text) >= 1020 && (strlen(e.text) - offset) % size == 0, "length %zu", strlen(e.text));
+        }
+    }
+    pn_error_prefix(&e, NULL);
+    pn_error_prefix(NULL, "nobody listens: ");
+    CHECK(!strncmp(e.text, "aaa\x80", 4));
     CHECK(pn_fail(NULL, PN_E_MEMORY, "nobody listens") == PN_E_MEMORY);
 }
 
@@ -44,9 +58,10 @@ TEST(shape_bytes_refuses_overflow) {
     size_t bytes = 7;
     pn_shape ok = {.rank = 2, .dtype = PN_F64, .dim = {3, 5}}, empty = {.rank = 2, .dim = {0, 5}}, negative = {.rank = 1, .dim = {-1}};
     pn_shape huge = {.rank = 3, .dim = {INT64_C(1) << 31, INT64_C(1) << 31, 4}}, hidden = {.rank = 3, .dim = {0, INT64_MAX, INT64_MAX}};
+    pn_shape half = {.rank = 2, .dtype = PN_F32, .dim = {INT64_C(1) << 31, INT64_C(1) << 30}}; /* fits a size_t, but no pointer difference */
     CHECK(pn_shape_bytes(&ok, &bytes) && bytes == 120);
     CHECK(pn_shape_bytes(&empty, &bytes) && bytes == 0);
-    CHECK(!pn_shape_bytes(&negative, &bytes) && !pn_shape_bytes(&huge, &bytes) && !pn_shape_bytes(&hidden, &bytes));
+    CHECK(!pn_shape_bytes(&half, &bytes) && !pn_shape_bytes(&negative, &bytes) && !pn_shape_bytes(&huge, &bytes) && !pn_shape_bytes(&hidden, &bytes));
     CHECK(pn_shape_equal(&ok, &ok) && !pn_shape_equal(&ok, &empty) && !pn_shape_equal(&ok, &negative));
 }
 
@@ -204,6 +219,7 @@ TEST(polling_asks_rarely_and_stays_stopped) {
 
 TEST(instruction_sets_have_names) {
     for (int i = 0; i < PN_ISA_COUNT; i++) CHECK(pn_isa_parse(pn_isa_name((pn_isa)i)) == i);
+    CHECK(strcmp(pn_isa_name((pn_isa)99), "unknown") == 0);
     CHECK(pn_isa_parse("sse9") == -1 && pn_isa_parse(NULL) == -1 && pn_cpu_supports(PN_ISA_PORTABLE) && pn_cpu_supports(pn_cpu_best()));
     CHECK(pn_cpu_threads() >= 1 && strlen(pn_cpu_brand()) < 49 && !strcmp(pn_cpu_brand(), pn_cpu_brand()));
 }

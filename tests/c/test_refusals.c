@@ -12,6 +12,10 @@ typedef struct refusal {
     check_refusal((list)[i].op, (list)[i].attrs, (list)[i].inputs, (list)[i].status, (list)[i].sentence)
 
 static const refusal of_arithmetic[] = {
+    {"relu", "", "3;3", PN_E_TYPE, "relu takes 1 tensor, got 2"},
+    {"add", "", "3", PN_E_TYPE, "add takes 2 tensors, got 1"},
+    {"linear", "", "3", PN_E_TYPE, "linear takes 2 to 3 tensors, got 1"},
+    {"concat", "", "", PN_E_TYPE, "concat takes at least 1 tensor, got 0"},
     {"add", "", "3,4;5", PN_E_VALUE, "a has shape (3, 4) and b has shape (5,): dimension -1 is 4 against 5, expected equal sizes or 1"},
     {"where", "", "i<2 3;2;3", PN_E_VALUE, "cond has shape (3,) and a has shape (2,): dimension -1 is 3 against 2, expected equal sizes or 1"},
     {"where", "", "i<2 3;3;2", PN_E_VALUE, "cond has shape (3,) and b has shape (2,): dimension -1 is 3 against 2, expected equal sizes or 1"},
