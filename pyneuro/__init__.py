@@ -28,6 +28,7 @@ float32, float64, int64 = "float32", "float64", "int64"
 
 # name -> module that defines it; a module of the same name stands for itself (draw, gradcheck, source can be called).
 _LAZY = {
+    "augment": "pyneuro.augment",
     "autograd": "pyneuro.autograd",
     "callbacks": "pyneuro.callbacks",
     "checkpoint": "pyneuro.checkpoint",

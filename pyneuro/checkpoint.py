@@ -87,7 +87,8 @@ def write(path, fit):
 
 
 def _data(fit):
-    return {"rows": fit.rows, "batch_size": fit.batch, "shuffle": fit.shuffle, "drop_last": fit.drop_last}
+    data = {"rows": fit.rows, "batch_size": fit.batch, "shuffle": fit.shuffle, "drop_last": fit.drop_last}
+    return {**data, "augment": repr(fit.augment)}
 
 
 def _groups(fit):

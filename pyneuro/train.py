@@ -41,7 +41,7 @@ class Trainable:
         self, X, y=None, *more, loss="cross_entropy", optimizer="adam", epochs=5, batch_size=None, shuffle=True,
         drop_last=False, validation_data=None, validation_split=0.0, metrics=(), class_weight=None, sample_weight=None,
         callbacks=(), clip_norm=None, stop=None, checkpoint=None, resume=False, seed=None, verbose=1, mode=None,
-        loss_weights=None, **other,
+        loss_weights=None, augment=None, **other,
     ) -> History:  # fmt: skip
         """Trains the network on X and y and returns a History.
 
@@ -63,6 +63,8 @@ class Trainable:
         checkpoint: path that is written after each epoch and on Ctrl-C; resume: go on from it to the same bits.
         seed: decides order and dropout; None draws one, which history.seed keeps. verbose: 1 progress bar, 2 a line an
             epoch, 0 silent. mode: None chooses, "plan" or "eager" insist.
+
+        augment: random changes of pictures X in training, such as [pn.augment.RandomCrop(32, padding=4)], see there.
 
         Values of an epoch are those of all its samples at once: means over samples, sums for reduction="sum", and for
         class weights or ignore_index means over the weights or samples that count, whatever the batch size. Of a loss
@@ -93,7 +95,7 @@ class Trainable:
             drop_last=drop_last, validation_data=validation_data, validation_split=validation_split, metrics=metrics,
             class_weight=class_weight, sample_weight=sample_weight, callbacks=callbacks, clip_norm=clip_norm, stop=stop,
             checkpoint=checkpoint, resume=resume, seed=seed, verbose=verbose, mode=mode, loss_weights=loss_weights,
-            other=other,
+            augment=augment, other=other,
         )  # fmt: skip
 
     def evaluate(

@@ -6,8 +6,8 @@ import inspect
 import pytest
 
 MODULES = (
-    "optim", "optim.lr_scheduler", "callbacks", "stop", "checkpoint", "io", "data", "datasets", "models", "draw",
-    "inspect",
+    "optim", "optim.lr_scheduler", "callbacks", "stop", "checkpoint", "io", "augment", "data", "datasets", "models",
+    "draw", "inspect",
 )  # fmt: skip
 NAMES = [
     (module, name) for module in MODULES for name in importlib.import_module(f"pyneuro.{module}").__all__

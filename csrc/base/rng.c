@@ -65,8 +65,8 @@ static double log_exact(double x) {
     return dk * ln2_hi - ((half - (s * (half + r) + dk * ln2_lo)) - f);
 }
 
-/* cos(2 pi u) and sin(2 pi u) for u in [0, 1): the octant is exact in u, the rest is a polynomial on [-pi/4, pi/4]. */
-static void cos_sin_turn(double u, double *c, double *s) {
+/* The octant is exact in u, the rest is a polynomial on [-pi/4, pi/4]. */
+void pn_cos_sin_turn(double u, double *c, double *s) {
     static const double s1 = -1.66666666666666324348e-01, s2 = 8.33333333332248946124e-03, s3 = -1.98412698298579493134e-04;
     static const double s4 = 2.75573137070700676789e-06, s5 = -2.50507602534068634195e-08, s6 = 1.58969099521155010221e-10;
     static const double c1 = 4.16666666666666019037e-02, c2 = -1.38888888888741095749e-03, c3 = 2.48015872894767294178e-05;
@@ -96,7 +96,7 @@ static void normal_pair(uint64_t key, uint64_t hi, uint64_t block, double pair[2
     double c, s;
     block64(key, hi, block, w);
     double radius = sqrt(-2.0 * log_exact(1.0 - unit53(w[0]))); /* 1 - u lies in (0, 1] */
-    cos_sin_turn(unit53(w[1]), &c, &s);
+    pn_cos_sin_turn(unit53(w[1]), &c, &s);
     pair[0] = radius * c;
     pair[1] = radius * s;
 }

@@ -17,6 +17,7 @@
 #include <numpy/arrayobject.h>
 
 #include "base/alloc.h"
+#include "data/augment.h"
 #include "data/gather.h"
 #include "graph/graph.h"
 
@@ -69,6 +70,8 @@ bool pn_py_parse_shape(PyObject *o, pn_shape *s); /* int or sequence of ints int
  * false with TypeError when it holds no numbers. */
 typedef pn_source pn_py_source;
 bool pn_py_source_init(pn_source *s, PyObject *array, const char *name);
+/* (numbers, (channels, height, width)) -> *a; returns the array that *a borrows its numbers from (new reference), NULL with an exception set. */
+PyObject *pn_py_augment_read(PyObject *o, uint64_t seed, pn_augment *a);
 /* A new array, C-contiguous, of dtype, that belongs to nobody else; NULL with MemoryError. */
 PyObject *pn_py_array_new(const pn_shape *s);
 
@@ -103,6 +106,6 @@ PyObject *pn_py_apply(const pn_op *op, const pn_value *attrs, int n_in, pn_tenso
 
 /* ---- functions of the module, file by file ---- */
 extern PyMethodDef pn_py_convert_methods[], pn_py_dlpack_methods[], pn_py_user_methods[], pn_py_inspect_methods[], pn_py_tools_methods[], pn_py_op_methods[],
-    pn_py_bench_methods[], pn_py_random_methods[];
+    pn_py_bench_methods[], pn_py_random_methods[], pn_py_augment_methods[];
 
 #endif

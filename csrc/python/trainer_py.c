@@ -14,6 +14,7 @@ typedef struct pn_py_trainer {
     PyObject_HEAD pn_trainer *t;
     PyObject *plan, *tail, *optimizer; /* owned; NULL where absent */
     PyObject *arrays;                  /* tuple that keeps the data alive */
+    PyObject *augment;                 /* numbers of the list of changes, or NULL */
     PyObject *outputs;                 /* list of arrays that a prediction fills, or NULL */
     int n_outputs;
 } pn_py_trainer;
@@ -26,6 +27,7 @@ static void trainer_dealloc(PyObject *o) {
     Py_XDECREF(self->tail);
     Py_XDECREF(self->optimizer);
     Py_XDECREF(self->arrays);
+    Py_XDECREF(self->augment);
     Py_XDECREF(self->outputs);
     PyObject_Free(o);
     Py_DECREF((PyObject *)type);
@@ -129,7 +131,20 @@ failed:
     return NULL;
 }
 
-static bool make_trainer(pn_py_trainer *self, pn_trainer_spec *spec, bool collect) {
+/* The changes must leave the size of the pictures as the plan knows it. */
+static bool read_augment(pn_py_trainer *self, pn_trainer_spec *spec, PyObject *augment, const pn_source *s) {
+    pn_augment *a = &spec->augment;
+    self->augment = pn_py_augment_read(augment, spec->seed, a);
+    if (!self->augment) return false;
+    if (a->c * a->h * a->w == s->row_size && a->oh == a->h && a->ow == a->w &&
+        pn_plan_input_shape(plan_of(self->plan ? self->plan : self->tail), 0)->dtype != PN_I64)
+        return true;
+    PyErr_Format(PyExc_ValueError, "augment makes pictures of %lld x %lld pixels of rows with %lld elements: their size must stay", (long long)a->oh,
+                 (long long)a->ow, (long long)s->row_size);
+    return false;
+}
+
+static bool make_trainer(pn_py_trainer *self, pn_trainer_spec *spec, bool collect, PyObject *augment) {
     pn_error e;
     bool done = false;
     void **outputs = NULL;
@@ -143,6 +158,7 @@ static bool make_trainer(pn_py_trainer *self, pn_trainer_spec *spec, bool collec
     spec->sources = sources;
     if (!sources) PyErr_NoMemory();
     if (!sources || !check_spec(self, spec) || !check_outputs(self, collect) || !read_sources(self, spec, sources)) goto end;
+    if (augment && !read_augment(self, spec, augment, &sources[0])) goto end;
     if (collect && !(outputs = make_outputs(self, spec->rows))) goto end;
     spec->collect = outputs;
     done = pn_trainer_new(spec, &self->t, &e) == PN_OK;
@@ -154,19 +170,19 @@ end:
 }
 
 PyDoc_STRVAR(trainer_doc, "Trainer(plan, tail, arrays, optimizer=None, batch=32, seed=0, shuffle=False, drop_last=False, collect=False,\n"
-                          "        input_max=inf, clip_norm=0.0, grad_below=0.0, step_below=0.0)\n--\n\n"
+                          "        input_max=inf, clip_norm=0.0, grad_below=0.0, step_below=0.0, augment=None)\n--\n\n"
                           "Runs epochs over arrays in batches: plan for whole ones, tail for the last one. Without an optimizer it evaluates; with\n"
-                          "collect it predicts.");
+                          "collect it predicts. augment: (numbers, (channels, height, width)) of the pictures of array 0, see augment.h.");
 static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"plan",      "tail",    "arrays",    "optimizer", "batch",      "seed",       "shuffle",
-                            "drop_last", "collect", "input_max", "clip_norm", "grad_below", "step_below", NULL};
-    PyObject *plan, *tail, *arrays, *optimizer = Py_None;
+    static char *names[] = {"plan",    "tail",      "arrays",    "optimizer",  "batch",      "seed",    "shuffle", "drop_last",
+                            "collect", "input_max", "clip_norm", "grad_below", "step_below", "augment", NULL};
+    PyObject *plan, *tail, *arrays, *optimizer = Py_None, *augment = Py_None;
     long long batch = 32;
     unsigned long long seed = 0;
     int shuffle = 0, drop_last = 0, collect = 0;
     pn_trainer_spec spec = {.input_max = (double)INFINITY};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO!|OLKpppdddd:Trainer", names, &plan, &tail, &PyTuple_Type, &arrays, &optimizer, &batch, &seed, &shuffle,
-                                     &drop_last, &collect, &spec.input_max, &spec.clip_norm, &spec.grad_below, &spec.step_below))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO!|OLKpppddddO:Trainer", names, &plan, &tail, &PyTuple_Type, &arrays, &optimizer, &batch, &seed, &shuffle,
+                                     &drop_last, &collect, &spec.input_max, &spec.clip_norm, &spec.grad_below, &spec.step_below, &augment))
         return NULL;
     if (!is_plan(plan, "plan") || !is_plan(tail, "tail")) return NULL;
     if (optimizer != Py_None && Py_TYPE(optimizer) != pn_py_optimizer_type)
@@ -181,7 +197,7 @@ static PyObject *trainer_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     spec.seed = seed;
     spec.shuffle = shuffle;
     spec.drop_last = drop_last;
-    if (make_trainer(self, &spec, collect)) return (PyObject *)self;
+    if (make_trainer(self, &spec, collect, augment == Py_None ? NULL : augment)) return (PyObject *)self;
     Py_DECREF((PyObject *)self);
     return NULL;
 }

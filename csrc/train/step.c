@@ -14,7 +14,8 @@
 
 /* ---- gather ---- */
 
-#define GATHER_PIECE ((int64_t)1 << 19) /* elements between two looks at the poll */
+#define GATHER_PIECE ((int64_t)1 << 19)  /* elements between two looks at the poll */
+#define AUGMENT_PIECE ((int64_t)1 << 17) /* the same for pictures that are changed on the way */
 
 /* Rows of the batch into the inputs of the plan; the members share the rows. A batch of many megabytes may be given up in between. */
 static void gather(pn_trainer *t, pn_member *m) {
@@ -23,11 +24,17 @@ static void gather(pn_trainer *t, pn_member *m) {
     for (int i = 0; i < t->spec.n_sources; i++) {
         const pn_source *s = &t->sources[i];
         const int dtype = pn_plan_input_shape(t->plan, i)->dtype;
-        const int64_t piece = (hi - lo) * s->row_size <= GATHER_PIECE ? hi - lo : s->row_size < GATHER_PIECE ? GATHER_PIECE / s->row_size : 1;
+        const bool changed = i == 0 && t->spec.augment.length > 0;
+        const int64_t most = changed ? AUGMENT_PIECE : GATHER_PIECE;
+        const int64_t piece = (hi - lo) * s->row_size <= most ? hi - lo : s->row_size < most ? most / s->row_size : 1;
         for (int64_t at = lo; at < hi; at += piece) {
             const int64_t first = t->progress.position + at, n = hi - at < piece ? hi - at : piece;
             char *to = (char *)pn_plan_input(t->plan, i) + (size_t)(at * s->row_size) * pn_dtype_bytes(dtype);
-            pn_source_gather(s, t->order ? t->order + first : NULL, first, n, dtype, to);
+            const int64_t *index = t->order ? t->order + first : NULL;
+            if (changed)
+                pn_augment_gather(&t->spec.augment, s, index, first, n, (uint64_t)t->progress.step, (uint64_t)at, dtype, to, m->scratch);
+            else
+                pn_source_gather(s, index, first, n, dtype, to);
             if (at + n < hi && (m->index ? pn_poll_stopped(m->poll) : pn_poll_now(m->poll))) return;
         }
     }

@@ -16,6 +16,7 @@
 
 #define LOG_EPOCHS 1024   /* epochs that one run can report; it returns when they are full */
 #define POLL_SECONDS 2e-3 /* rough time between two looks at the clock */
+#define AUGMENT_COST 20   /* bytes gathered in the time that a pixel takes to be changed, at worst */
 #define SLOW_FLOPS 2e9    /* a pessimistic guess of what a core does in a second */
 
 /* ---- memory ---- */
@@ -24,7 +25,8 @@ static double seconds_of_step(const pn_trainer_spec *s) {
     const pn_plan *p = s->plan ? s->plan : s->tail;
     double bytes = 0;
     for (int i = 0; i < s->n_sources; i++) bytes += (double)s->sources[i].row_size * 8;
-    return 1e-6 + pn_plan_flops(p) / SLOW_FLOPS + bytes * (double)s->batch / 1e9;
+    const double pixels = s->augment.length ? (double)s->augment.room : 0;
+    return 1e-6 + pn_plan_flops(p) / SLOW_FLOPS + (bytes + AUGMENT_COST * pixels) * (double)s->batch / 1e9;
 }
 
 static int most(int a, int b) { return a > b ? a : b; }
@@ -36,7 +38,9 @@ static int threads_of(const pn_trainer_spec *s) {
 
 static size_t scratch_of(const pn_trainer_spec *s) {
     const size_t a = s->plan ? pn_plan_member_scratch(s->plan) : 0, b = s->tail ? pn_plan_member_scratch(s->tail) : 0;
-    return ((a > b ? a : b) + 127) / 64 * 64; /* a cache line apart at least */
+    const pn_plan *any = s->plan ? s->plan : s->tail;
+    const size_t c = pn_augment_scratch(&s->augment, pn_plan_input_shape(any, 0)->dtype), ops = a > b ? a : b;
+    return ((ops > c ? ops : c) + 127) / 64 * 64; /* a cache line apart at least */
 }
 
 static pn_status allocate(pn_trainer *t, pn_error *e) {

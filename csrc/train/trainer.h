@@ -1,6 +1,7 @@
 /* The epoch loop: gather a mini-batch, run the plan, look, update, add up. Python is asked only between calls of pn_trainer_run. */
 #ifndef PN_TRAIN_TRAINER_H
 #define PN_TRAIN_TRAINER_H
+#include "data/augment.h"
 #include "data/gather.h"
 #include "graph/plan.h"
 #include "train/optimizer.h"
@@ -18,6 +19,7 @@ typedef struct pn_trainer_spec {
     double clip_norm;        /* 0: no clipping */
     double grad_below;       /* stop before an update when the norm of the gradient is below; 0: never */
     double step_below;       /* stop after an update shorter than this; 0: never */
+    pn_augment augment;      /* of the pictures of source 0, while training; its code is borrowed. length 0: none */
     void *const *collect;    /* (outputs) where predictions go, rows x rest; NULL: nowhere */
 } pn_trainer_spec;
 

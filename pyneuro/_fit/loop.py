@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pyneuro import _core, optim
 from pyneuro import checkpoint as checkpoints
 from pyneuro import stop as stop_rules
-from pyneuro._fit import arguments, arrays
+from pyneuro._fit import arguments, arrays, pictures
 from pyneuro._fit import program as programs
 from pyneuro._fit.ask import Evaluator
 from pyneuro._fit.metrics import metric_list
@@ -92,7 +92,7 @@ class Fit:
     def __init__(
         self, net, X, y, *, loss, optimizer, epochs, batch_size, shuffle, drop_last, validation_data, validation_split,
         metrics, class_weight, sample_weight, callbacks, clip_norm, stop, checkpoint, resume, seed, verbose, mode,
-        loss_weights,
+        loss_weights, augment,
     ):  # fmt: skip
         self.net = net
         self.epochs = min(_check.size("fit", "epochs", epochs, 0), MOST)
@@ -102,6 +102,7 @@ class Fit:
         self.drop_last = arguments.flag("fit", "drop_last", drop_last)
         self.verbose = arguments.verbosity(verbose)
         self.items = programs.loss_items(loss, loss_weights)
+        self.augment = pictures.changes(augment)
         self.metrics = metric_list(metrics)
         self.mode = None if mode is None else _check.choice("fit", "mode", mode, ("plan", "eager"))
         self.rules, self.stops = self._stop_rules(stop, clip_norm)
@@ -222,6 +223,7 @@ class Fit:
         self.batch = self.batch or self.rows
         programs.check_ending(self.net, self.items)
         self.program = programs.Program(self.net, x, targets, weight, self.items, self.metrics)
+        self.program.augment = pictures.plan(self.augment, x, targets)
 
     def _split(self, x, y, weight, rows, validation_data, split):
         if not split:
@@ -252,6 +254,7 @@ class Fit:
         self._look_for_strangers(program)
         program.decide(slice(0, min(self.batch, self.rows)))
         bound = max([arrays.check_finite(p) if p.dtype != "int64" else 0.0 for p in program.x.parts])
+        bound *= 1.001 if self.augment else 1.0  # an interpolated pixel can be rounded above all others
         if program.weight:
             bound = max(bound, arrays.check_finite(program.weight))
         for p in program.y.parts if program.y else ():
@@ -296,6 +299,7 @@ class Fit:
             weight = arrays.weights(f"sample_weight of {place}", parts[2]) if len(parts) > 2 else None
             rows = arrays.count_rows([*x.parts, *(y.parts if y else []), *([weight] if weight else [])])
             program = programs.Program(self.net, x, y, weight, self.items, self.metrics)
+            program.augment = pictures.plan(self.augment, x, y)
             self._look_for_strangers(program)
             program.counted = True  # other batches may have rows that do not count
             return program, rows

@@ -155,6 +155,7 @@ class Program:
         self.show = None  # (means of the scalars, rows) -> values shown
         self.trained = None  # parameters that are known, when those that nobody trains are to be looked for
         self.counted = False  # rows with ignore_index may be there
+        self.augment = self.draws = None  # see pictures.py; (seed, step) of a step in teaching mode
         self._labels = _note_labels(y, items)
         self._inputs_ready = self._targets_ready = False  # their dtypes are known
         if weight is not None:
@@ -196,7 +197,7 @@ class Program:
 
         Returns (tensors of the inputs in the order of `parts`, scalars).
         """
-        inputs = [make(p.rows(index)) for p in self.x.parts]
+        inputs = [make(self._changed(p, index) if self.augment and self.draws else p.rows(index)) for p in self.x.parts]
         output = call(self.net, self.x, inputs)
         outputs, keys = flatten(output)
         targets, weight = [], None
@@ -212,6 +213,12 @@ class Program:
             weight = make(self.weight.rows(index))
         scalars = self._scalars(inputs[0].shape[0], output, outputs, keys, targets, weight)
         return [*inputs, *targets, *([] if weight is None else [weight])], scalars
+
+    def _changed(self, p, index):
+        """Rows of pictures as the C loop changes them in this step."""
+        code, shape = self.augment
+        rows = p.array[index]
+        return _core.augment(rows.reshape(-1, *shape), code, *self.draws, p.dtype).reshape(rows.shape)
 
     def examine(self, inputs, scalars):
         """What a run has shown: mistakes in the data, and parameters that nobody trains."""

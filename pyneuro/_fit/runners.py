@@ -57,7 +57,7 @@ class PlanRunner:
         self._trainer = _core.Trainer(
             whole, tail, tuple(p.array for p in program.parts), core, batch, seed=seed, shuffle=shuffle,
             drop_last=drop_last and whole is not None, input_max=input_max, clip_norm=rules.clip_norm,
-            grad_below=rules.grad_below, step_below=rules.step_below,
+            grad_below=rules.grad_below, step_below=rules.step_below, augment=program.augment,
         )  # fmt: skip
         self.steps_an_epoch = rows // batch + (tail is not None)
         self.plan = whole or tail
@@ -137,6 +137,7 @@ class Stepper:
         try:
             with modes(self.program.net, training):
                 _core.set_random(self.seed, self.step)
+                self.program.draws = self.seed, self.step
                 _, scalars = self.program.run(index, Tensor)
                 values = [float(s.detach().numpy()) for s in scalars]
                 scale = self._gradients(scalars[0], values[0], index) if training else 1.0
@@ -420,7 +421,7 @@ class StreamRunner(Stepper):
         rules = self.rules
         trainer = _core.Trainer(
             plan, None, tuple(p.array for p in program.parts), core, rows, seed=self.seed, clip_norm=rules.clip_norm,
-            grad_below=rules.grad_below, step_below=rules.step_below,
+            grad_below=rules.grad_below, step_below=rules.step_below, augment=program.augment,
         )  # fmt: skip
         trainer.progress = (self.epoch, 0, self.step, 0.0, [0.0] * program.columns)
         end = trainer.run(self.epoch + 1, math.inf)
