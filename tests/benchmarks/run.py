@@ -1,6 +1,7 @@
 """The benchmarks: `python tests/benchmarks/run.py dense` prints the table of the README.
 
-    run.py [dense|cnn|gemm|eager|race|scaling|weight|all ...] [--threads N] [--rounds N] [--isa avx2] [--no-random]
+    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|all ...]
+           [--threads N] [--rounds N] [--isa avx2] [--no-random]
 
 Ratios are medians of paired ratios of turns that alternate in one process (paired.py). Never run by the tests, never
 timed in a test. Each table runs in a process of its own, bound to as many cores as it has threads. Exit code 1 when
@@ -19,7 +20,7 @@ from paired import in_child
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind an installed pyneuro
 
-TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight")
+TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results")
 THREADS = {"gemm": 1, "eager": 1}  # the others: two
 
 
