@@ -6,7 +6,14 @@ import argparse
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "momentum", "rmsprop", "adagrad")
 MODELS = {"mlp": "dense layers with ReLU between them", "softmax": "one dense layer: logistic regression for K classes"}
-NAMED = ("digits", "mnist", "fashion-mnist")
+PICTURE_MODELS = {
+    "lenet5": "the convolutional net of 1998, for 28 or 32 pixels a side",
+    "mnist_cnn": "two convolutions and two dense layers",
+    "resnet20": "a residual net of 20 layers",
+    "plain20": "the same without its shortcuts",
+}
+NAMED = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-small")
+FETCHED = ("mnist", "fashion-mnist", "cifar10")
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,12 +67,16 @@ def _with_train_options(parser: argparse.ArgumentParser) -> None:
 
     data = f"{', '.join(NAMED)}, or a file .csv or .npz (format: pyneuro/cli/tables.py); default digits"
     parser.add_argument("--data", default="digits", metavar="NAME|FILE", help=data)
-    kinds = "; ".join(f"{name}: {text}" for name, text in MODELS.items())
-    parser.add_argument("--model", default="mlp", choices=sorted(MODELS), help=f"{kinds} (default mlp)")
+    known = {**MODELS, **PICTURE_MODELS}
+    kinds = "; ".join(f"{name}: {text}" for name, text in known.items())
+    parser.add_argument("--model", default="mlp", choices=sorted(known), help=f"{kinds} (default mlp)")
     parser.add_argument(
         "--hidden", type=_sizes, default=[128], metavar="N,N", help="hidden layers of the mlp (default 128)"
     )
-    parser.add_argument("--epochs", type=_positive, metavar="N", help="default 20, for mnist and fashion-mnist 5")
+    parser.add_argument(
+        "--augment", action="store_true", help="move pictures a little while training, flip colour ones"
+    )
+    parser.add_argument("--epochs", type=_positive, metavar="N", help="default 20, beyond 20 000 samples 5")
     parser.add_argument("--batch-size", type=_positive, default=32, metavar="N", help="default 32")
     parser.add_argument("--optimizer", default="adam", choices=OPTIMIZERS, help="default adam")
     parser.add_argument("--lr", type=_rate, help="learning rate (default: adam, adamw, rmsprop 2e-3, the others 0.1)")
@@ -96,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     one.set_defaults(run=evaluate.run)
     commands.add_parser("info", help="versions, instruction set, threads, compiler").set_defaults(run=info.run)
     one = commands.add_parser("fetch", help="download data sets into a folder for PYNEURO_DATA")
-    one.add_argument("names", nargs="+", metavar="NAME", choices=NAMED[1:], help=" ".join(NAMED[1:]))
+    one.add_argument("names", nargs="+", metavar="NAME", choices=FETCHED, help=" ".join(FETCHED))
     one.add_argument("--to", required=True, metavar="DIR", help="the folder; created when it is not there")
     one.set_defaults(run=fetch.run)
     return top

@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from .data import load
+from .data import load, takes_pictures
 
 
 def run(options: argparse.Namespace) -> None:
@@ -20,6 +20,10 @@ def run(options: argparse.Namespace) -> None:
     x, y = data.xt, data.yt
     if data.drawn:  # a model from elsewhere has seen none of it: the seed of this command decides nothing
         x, y = np.concatenate([data.x, data.xt]), np.concatenate([data.y, data.yt])
+    if takes_pictures(net):
+        if data.image is None:
+            raise ValueError(f"{options.model} takes pictures, but the samples of {options.data} are rows of numbers")
+        x = data.pictures(x)
     outputs = net.predict(x[:1]).shape[-1]
     if outputs != len(data.names):
         raise ValueError(f"{options.model} tells {outputs} classes apart, {options.data} has {len(data.names)}")

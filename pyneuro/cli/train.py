@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from . import screen
-from .data import Data, load, standardise
+from .arguments import PICTURE_MODELS
+from .data import Data, channel_statistics, load, standardise, standardised
 
 MISREAD = 6  # pictures shown
 
@@ -25,12 +26,20 @@ def run(options: argparse.Namespace) -> None:
     data = load(options.data, options.seed)
     features = data.x.shape[1]
     print(f"data: {data.title}: {len(data.y)} samples to learn from, {len(data.yt)} to test on, {features} features\n")
-    net = build(options.model, options.hidden, features, len(data.names), options.seed)
-    show_summary(net, features)
-    history, seconds = fit(net, data, options)
+    x, xt, shape = data.x, data.xt, (features,)
+    if options.model in PICTURE_MODELS:
+        net = build_for_pictures(options.model, data, options.seed)
+        x, xt = data.pictures(x), data.pictures(xt)
+        shape = x.shape[1:]
+    elif options.augment:
+        raise ValueError(f"--augment moves pictures, but {options.model} takes rows of numbers: choose another --model")
+    else:
+        net = build(options.model, options.hidden, features, len(data.names), options.seed)
+    show_summary(net, shape)
+    history, seconds = (fit if len(shape) == 1 else fit_pictures)(net, data, options)
     show_epochs(history)
     print(f"trained in {seconds:.2f} s\n")
-    show_results(net, data.xt, data.yt, data)
+    show_results(net, xt, data.yt, data)
     if options.save:
         net.save(options.save)
         print(f"\nmodel saved in {options.save}")
@@ -63,6 +72,44 @@ def build(model: str, hidden: list[int], features: int, classes: int, seed: int)
     return nn.Sequential(*layers[:-1], seed=seed)
 
 
+def build_for_pictures(model: str, data: Data, seed: int):
+    """A convolutional network; its first layer scales raw values by mean and deviation of the channels."""
+    from pyneuro import models, nn
+
+    if data.image is None:
+        raise ValueError(
+            f"{model} takes pictures, but the samples of {data.title} are rows of numbers: take --model mlp"
+        )
+    sizes = {"classes": len(data.names), "in_channels": data.channels, "seed": seed}
+    if model in ("lenet5", "mnist_cnn"):
+        sizes["size"] = data.image[0]
+    if model == "lenet5" and data.image[0] not in (28, 32):
+        raise ValueError(f"lenet5 takes pictures of 28 or 32 pixels a side, not of {data.image[0]} ({data.title})")
+    scaling = nn.Normalize(*channel_statistics(data.pictures(data.x)))
+    return nn.Sequential({"scaling": scaling, "net": models.get(model, **sizes)})
+
+
+def _rule(options: argparse.Namespace):
+    """The optimiser that the options name."""
+    from pyneuro import optim
+
+    adaptive = options.optimizer in ("adam", "adamw", "rmsprop")
+    rules = {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD}
+    rules |= {"momentum": optim.Momentum, "rmsprop": optim.RMSprop, "adagrad": optim.Adagrad}
+    return rules[options.optimizer](lr=options.lr or (2e-3 if adaptive else 0.1))
+
+
+def _train(net, x, xt, data: Data, options: argparse.Namespace, verbose: int, augment=None):
+    """(history, seconds of training) on x, tested on xt."""
+    start = time.perf_counter()
+    history = net.fit(
+        x, data.y, loss="cross_entropy", optimizer=_rule(options),
+        epochs=options.epochs or (5 if len(x) > 20_000 else 20), batch_size=options.batch_size,
+        validation_data=(xt, data.yt), metrics=["accuracy"], seed=options.seed, verbose=verbose, augment=augment,
+    )  # fmt: skip
+    return history, time.perf_counter() - start
+
+
 def fit(net, data: Data, options: argparse.Namespace, verbose: int = 1):
     """Trains on standardised features, then moves the standardisation into the first layer.
 
@@ -71,29 +118,9 @@ def fit(net, data: Data, options: argparse.Namespace, verbose: int = 1):
     Returns:
         (history, seconds of training).
     """
-    from pyneuro import optim
-
     mean, scale = standardise(data.x, data.image is not None)
-    x, xt = ((part - mean) / scale for part in (data.x, data.xt))
-    x, xt = x.astype(np.float32), xt.astype(np.float32)
-    adaptive = options.optimizer in ("adam", "adamw", "rmsprop")
-    rules = {"adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD}
-    rules |= {"momentum": optim.Momentum, "rmsprop": optim.RMSprop, "adagrad": optim.Adagrad}
-    optimizer = rules[options.optimizer](lr=options.lr or (2e-3 if adaptive else 0.1))
-    start = time.perf_counter()
-    history = net.fit(
-        x,
-        data.y,
-        loss="cross_entropy",
-        optimizer=optimizer,
-        epochs=options.epochs or (5 if len(x) > 20_000 else 20),
-        batch_size=options.batch_size,
-        validation_data=(xt, data.yt),
-        metrics=["accuracy"],
-        seed=options.seed,
-        verbose=verbose,
-    )
-    seconds = time.perf_counter() - start
+    x, xt = (standardised(part, mean, scale) for part in (data.x, data.xt))
+    history, seconds = _train(net, x, xt, data, options, verbose)
     first = net[0]
     state = net.state_dict()
     weight, bias = (np.asarray(p.detach().numpy(), dtype=np.float64) for p in (first.weight, first.bias))
@@ -103,9 +130,20 @@ def fit(net, data: Data, options: argparse.Namespace, verbose: int = 1):
     return history, seconds
 
 
-def show_summary(net, features: int) -> None:
-    """Prints the layers with shapes and numbers of parameters."""
-    text = net.summary((features,))
+def fit_pictures(net, data: Data, options: argparse.Namespace, verbose: int = 1):
+    """Trains on raw pictures: scaling is the network's first layer."""
+    from pyneuro import augment
+
+    changes = None
+    if options.augment:
+        changes = [augment.RandomShift(data.image[0] // 8)]
+        changes += [augment.RandomHorizontalFlip()] if data.channels == 3 else []
+    return _train(net, data.pictures(data.x), data.pictures(data.xt), data, options, verbose, changes)
+
+
+def show_summary(net, shape: tuple) -> None:
+    """Prints the layers with shapes and numbers of parameters, for samples of `shape`."""
+    text = net.summary(shape)
     if isinstance(text, str):
         print(text)
     print()
@@ -132,7 +170,7 @@ def show_results(net, x: np.ndarray, y: np.ndarray, data: Data) -> None:
     if data.image is None or not len(wrong):
         return
     style = screen.style_of()
-    pictures = [screen.picture(x[i].reshape(data.image), style) for i in wrong]
+    pictures = [screen.picture(x[i].reshape(-1, *data.image).mean(axis=0), style) for i in wrong]
     arrow = "→" if screen.can_show("→") else "->"
     titles = [f"{data.names[y[i]]} {arrow} {data.names[found[i]]}" for i in wrong]
     width = data.image[1] * (2 if style == "ascii" else 1)

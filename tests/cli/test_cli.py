@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pyneuro.cli import arguments, main
-from pyneuro.cli.data import load
+from pyneuro.cli.data import channel_statistics, load, standardised
 from pyneuro.cli.tables import read
 from pyneuro.cli.train import build, fit
 
@@ -228,6 +228,47 @@ def test_version():
     import pyneuro
 
     assert run("--version") == (f"pyneuro {pyneuro.__version__}\n", "")
+
+
+def test_a_convolutional_net_from_training_to_evaluation(tmp_path):
+    """Pictures with their channel, scaled by the first layer; the saved net takes raw ones; the seed decides."""
+    model = tmp_path / "net.safetensors"
+    words = ["train", "--model", "mnist_cnn", "--epochs", "3", "--augment"]
+    out, _ = run(*words, "--save", model)
+    assert "Conv2d" in out and "Normalize" in out
+    accuracy = float(re.search(r"test accuracy (\d+\.\d+)%", out)[1])
+    assert accuracy > 90
+    assert "misread" in out
+    again, _ = run("evaluate", model, "digits")
+    assert f"test accuracy {accuracy:.2f}%" in again
+    moved, plain = (re.findall(r"^ +3  .*", run(*w)[0], re.M) for w in (words, words[:-1]))
+    assert moved == re.findall(r"^ +3  .*", out, re.M)
+    assert moved != plain
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--model", "lenet5"], "lenet5 takes pictures of 28 or 32 pixels a side, not of 8"),
+        (["--augment"], "--augment moves pictures, but mlp takes rows of numbers"),
+    ],
+)
+def test_convolutional_nets_want_pictures(words, sentence, tmp_path):
+    assert sentence in refused("train", *words)
+    path = tmp_path / "points.csv"
+    path.write_text("a,b,label\n" + "1,2,x\n3,4,y\n" * 10)
+    assert "takes pictures, but the samples" in refused("train", "--data", path, "--model", "resnet20")
+
+
+def test_statistics_of_channels():
+    x = np.random.default_rng(0).integers(0, 256, (2500, 3, 2, 2)).astype(np.uint8)
+    x[:, 2] = 7
+    mean, std = channel_statistics(x)
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(std, [*x[:, :2].std(axis=(0, 2, 3)), 1.0])
+    raw = standardised(x.reshape(2500, 12), np.full(12, 3.0), np.full(12, 2.0))
+    assert raw.dtype == np.float32
+    np.testing.assert_allclose(raw, (x.reshape(2500, 12) - 3.0) / 2)
 
 
 def test_fetch_without_network_is_one_sentence(tmp_path):
