@@ -21,6 +21,15 @@ OPS = {"float32": 2e-6, "float64": 1e-14}
 LAYERS = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-11, "atol": 1e-12}}
 # Methods of tensors: a few units in the last place of exp, log and tanh, and sums in another order.
 TENSORS = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-12, "atol": 1e-13}}
+# Winograd's convolution, by the size of its tiles, relative to the largest value of the tensor (of at least 1): each
+# transformed number is a sum, which loses one bit with tiles of 2 x 2 and up to four with 4 x 4.
+WINOGRAD = {
+    "winograd2": {"float32": 2e-6, "float64": 4e-15},
+    "winograd4": {"float32": 4e-6, "float64": 8e-15},
+}
+# Its float32 error on layers of networks with normal numbers, relative to the root mean square of the results: (root
+# mean square, largest). Plain sums have 3e-7 and 3e-6; kernels/winograd_impl.h names what was measured.
+WINOGRAD_LAYERS = {"winograd2": (7e-7, 5e-6), "winograd4": (2e-6, 2.5e-5)}
 SMALLEST = 1e-38  # below the normal float32 numbers a relative error means nothing
 # 50 steps of an optimiser: the same formulas in the same order, a few roundings apart in each step.
 OPTIMISERS = {"float64": {"rtol": 1e-11, "atol": 1e-13}, "float32": {"rtol": 2e-5, "atol": 1e-6}}

@@ -106,6 +106,7 @@ static pn_status infer(frame *f, pn_error *e) {
     q->n_in = f->n_in;
     q->in = f->shape;
     q->attrs = f->attrs;
+    q->layout = PN_PLAIN;
     q->n_out = f->op->n_out;
     q->saved = q->scratch = q->member_scratch = 0;
     q->flops = 0;

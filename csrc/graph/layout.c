@@ -7,40 +7,12 @@
  */
 #ifdef PN_REAL_PASS
 
-/* One block of `lanes` rows (row stride `plain`, `cols` long) to or from (cols, 16). add: += on the plain side's gradient. */
-static void R_(block_in)(const R_(pn_kernels) *k, real *y, const real *x, int64_t lanes, int64_t cols, int64_t plain, bool add) {
-    if (add) {
-        for (int64_t c = 0; c < cols; c++)
-            for (int64_t l = 0; l < lanes; l++) y[c * PN_LAYOUT_LANES + l] += x[l * plain + c];
-        return;
-    }
-    if (lanes < PN_LAYOUT_LANES) k->fill(y, 0, cols * PN_LAYOUT_LANES);
-    k->transpose(y, x, lanes, cols, plain, PN_LAYOUT_LANES);
-}
-static void R_(block_out)(const R_(pn_kernels) *k, real *y, const real *x, int64_t lanes, int64_t cols, int64_t plain, bool add) {
-    if (!add && lanes == PN_LAYOUT_LANES) {
-        k->transpose(y, x, cols, lanes, PN_LAYOUT_LANES, plain);
-        return;
-    }
-    for (int64_t l = 0; l < lanes; l++)
-        for (int64_t c = 0; c < cols; c++) y[l * plain + c] = x[c * PN_LAYOUT_LANES + l] + (add ? y[l * plain + c] : 0);
-}
+#include "ops/blocks.h"
 
-/* y = x between plain and `layout`; in: from plain. Blocks are shared by the members. */
+/* y = x between plain and `layout`; in: from plain */
 static void R_(move)(const pn_call *c, pn_member *m, real *y, const real *x, const pn_shape *s, pn_layout layout, bool in, bool add) {
-    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
-    const blocks b = blocks_of(s, layout);
-    int64_t lo, hi;
-    pn_member_range(m, b.outer * b.count, &lo, &hi);
-    for (int64_t i = lo; i < hi; i++) {
-        const int64_t block = i % b.count, first = block * PN_LAYOUT_LANES, left = b.lanes - first;
-        const int64_t plain = (i / b.count * b.lanes + first) * b.cols, blocked = i * b.cols * PN_LAYOUT_LANES;
-        const int64_t lanes = left < PN_LAYOUT_LANES ? left : PN_LAYOUT_LANES;
-        if (in)
-            R_(block_in)(k, y + blocked, x + plain, lanes, b.cols, b.cols, add);
-        else
-            R_(block_out)(k, y + plain, x + blocked, lanes, b.cols, b.cols, add);
-    }
+    const pn_blocking b = pn_blocking_of(s, layout);
+    R_(blocks_move)(c, m, y, x, &b, in, add);
 }
 
 static void R_(reorder_forward)(const pn_call *c, pn_member *m) {
@@ -55,34 +27,20 @@ static void R_(reorder_backward)(const pn_call *c, pn_member *m) {
 #else
 #include "graph/layout.h"
 
-#include "ops/op_helpers.h"
-
-/* A blocked tensor is `outer` x `lanes` rows of `cols`; `count` blocks of 16 lanes in each of the outer parts. */
-typedef struct blocks {
-    int64_t outer, lanes, cols, count;
-} blocks;
-
-static blocks blocks_of(const pn_shape *s, pn_layout layout) {
-    const int dim = layout == PN_CHANNEL_BLOCK ? 1 : 0; /* the dimension that is split */
-    blocks b = {1, s->dim[dim], 1, 0};
-    for (int i = 0; i < dim; i++) b.outer *= s->dim[i];
-    for (int i = dim + 1; i < s->rank; i++) b.cols *= s->dim[i];
-    b.count = (b.lanes + PN_LAYOUT_LANES - 1) / PN_LAYOUT_LANES;
-    return b;
-}
+#include "ops/blocks.h"
 
 #define PN_REAL_FILE "graph/layout.c"
 #include "base/real.h"
 
 pn_shape pn_layout_shape(const pn_shape *s, pn_layout layout) {
     if (layout == PN_PLAIN) return *s;
-    const blocks b = blocks_of(s, layout);
+    const pn_blocking b = pn_blocking_of(s, layout);
     return (pn_shape){.rank = 4, .dtype = s->dtype, .dim = {b.outer, b.count, b.cols, PN_LAYOUT_LANES}};
 }
 
 int64_t pn_layout_index(const pn_shape *s, pn_layout layout, int64_t i) {
     if (layout == PN_PLAIN) return i;
-    const blocks b = blocks_of(s, layout);
+    const pn_blocking b = pn_blocking_of(s, layout);
     const int64_t col = i % b.cols, lane = i / b.cols % b.lanes, outer = i / b.cols / b.lanes;
     return ((outer * b.count + lane / PN_LAYOUT_LANES) * b.cols + col) * PN_LAYOUT_LANES + lane % PN_LAYOUT_LANES;
 }

@@ -87,13 +87,20 @@ static void R_(clip)(real *y, const real *x, double lo, double hi, int64_t n) {
 
 /* y[c, r] = x[r, c] by tiles that stay in the first cache; a tile's column is one line of y. */
 static void R_(transpose)(real *y, const real *x, int64_t rows, int64_t cols, int64_t ldx, int64_t ldy) {
-    enum { TILE = 16 };
-    for (int64_t r0 = 0; r0 < rows; r0 += TILE) {
-        const int64_t r1 = r0 + TILE < rows ? r0 + TILE : rows;
-        for (int64_t c0 = 0; c0 < cols; c0 += TILE) {
-            const int64_t c1 = c0 + TILE < cols ? c0 + TILE : cols;
-            for (int64_t c = c0; c < c1; c++) {
-                for (int64_t r = r0; r < r1; r++) y[c * ldy + r] = x[r * ldx + c];
+    for (int64_t r = 0; r < rows; r += V_LANES) {
+        for (int64_t c = 0; c < cols; c += V_LANES) {
+            V v[V_LANES];
+            const real *from = x + r * ldx + c;
+            real *to = y + c * ldy + r;
+            const int64_t down = rows - r, right = cols - c;
+            if (down >= V_LANES && right >= V_LANES) {
+                for (int i = 0; i < V_LANES; i++) v[i] = V_load(from + i * ldx);
+                V_turn(v);
+                for (int i = 0; i < V_LANES; i++) V_store(to + i * ldy, v[i]);
+            } else {
+                for (int i = 0; i < V_LANES; i++) v[i] = i < down ? V_read(from + i * ldx, right) : V_of(0);
+                V_turn(v);
+                for (int i = 0; i < V_LANES && i < right; i++) V_write(to + i * ldy, v[i], down);
             }
         }
     }

@@ -8,6 +8,7 @@
 #include "kernels/conv_impl.h"
 #include "kernels/gemm_impl.h"
 #include "kernels/philox.h"
+#include "kernels/winograd_impl.h"
 
 #define PN_REAL_FILE "kernels/vmath.h"
 #include "base/real.h"

@@ -11,7 +11,8 @@
 #include "kernels/update_impl.h"
 #include "kernels/gemm_impl.h" /* R_(pn_gemm_table) */
 #include "kernels/conv_dots_impl.h"
-#include "kernels/conv_impl.h" /* R_(conv_table) */
+#include "kernels/conv_impl.h"     /* R_(conv_table) */
+#include "kernels/winograd_impl.h" /* R_(wino_table) */
 #include "kernels/probe.h"
 
 static void R_(fill)(R_(pn_kernels) *t) {
@@ -48,6 +49,7 @@ static void R_(fill)(R_(pn_kernels) *t) {
         .max_taps_backward = R_(max_taps_backward),
         .sum_taps = R_(sum_taps),
         .sum_taps_backward = R_(sum_taps_backward),
+        .wino = R_(wino_table),
         .gemm = R_(pn_gemm_table),
         .probe = R_(pn_probe),
     };

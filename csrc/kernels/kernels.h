@@ -12,6 +12,7 @@
 #include "base/shape.h"
 #include "kernels/conv.h"
 #include "kernels/gemm.h"
+#include "kernels/winograd.h"
 
 typedef enum pn_act {
 #define ACTIVATION(name, ...) PN_ACT_##name,
@@ -123,6 +124,7 @@ typedef int64_t pn_place_d;
         /* One update rule over n elements: w, g and up to three state arrays (NULL where unused). g is read only. */                                          \
         void (*update[PN_UPDATE_COUNT])(real * w, const real *g, real *s0, real *s1, real *s2, int64_t n, const pn_hyper *h);                                  \
         pn_conv_fn##suffix conv;                        /* see kernels/conv.h */                                                                               \
+        pn_wino_fn##suffix wino;                        /* see kernels/winograd.h */                                                                           \
         pn_gemm##suffix##_fn gemm;                      /* see kernels/gemm.h */                                                                               \
         double (*probe)(int64_t rounds, double *flops); /* the FMA peak, for benchmarks: see kernels/probe.h */                                                \
     } pn_kernels##suffix;

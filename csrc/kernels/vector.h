@@ -16,6 +16,7 @@
  *   V_bits(x) V_from_bits(i)                   the same bits as integers, as real
  *   V_abs V_copysign V_sqrt V_min V_max        V_min and V_max give b when a lane of a or b is NaN
  *   V_minimum V_maximum                        NaN when a or b is
+ *   V_turn(rows)                               V_LANES vectors as the rows of a square, transposed in place
  *   V_largest(v)                               the largest lane; NaN is not looked at
  *   V_to_int(x) V_from_int(i)                  conversion by truncation, and back
  *   V_split(x, parts) V_join(parts)            a V as V_PARTS vectors of double, and back
@@ -67,6 +68,7 @@
 #define V_max(a, b) R_(pn_max)(V_of(a), V_of(b))
 #define V_minimum(a, b) V_select(((a) < (b)) | ((a) != (a)), a, b)
 #define V_maximum(a, b) V_select(((a) > (b)) | ((a) != (a)), a, b)
+#define V_turn(rows) R_(pn_turn)(rows)
 #define V_largest(v) R_(pn_largest)(v)
 #define V_split(x, parts) R_(pn_split)(x, parts)
 #define V_join(parts) R_(pn_join)(parts)
@@ -270,6 +272,43 @@ PN_INLINE real R_(pn_total)(V v) {
 #endif
     v += PN_SWAP(v, 1);
     return v[0];
+}
+#endif
+
+/* --- a square transposed: rows of the upper and of the lower half are laid into each other, which moves one bit of the row's number to the column's */
+#if PN_VECTOR_BYTES == 0
+PN_INLINE void R_(pn_turn)(V *rows) { (void)rows; }
+#else
+#undef PN_ZIP_LOW
+#undef PN_ZIP_HIGH
+#if PN_VECTOR_BYTES == 64 && !PN_DOUBLE
+#define PN_ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define PN_ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif PN_VECTOR_BYTES == 64 || (PN_VECTOR_BYTES == 32 && !PN_DOUBLE)
+#define PN_ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define PN_ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif PN_VECTOR_BYTES == 32 || !PN_DOUBLE
+#define PN_ZIP_LOW 0, 4, 1, 5
+#define PN_ZIP_HIGH 2, 6, 3, 7
+#else
+#define PN_ZIP_LOW 0, 2
+#define PN_ZIP_HIGH 1, 3
+#endif
+#undef PN_ZIP
+#if defined(__clang__)
+#define PN_ZIP(a, b, order) __builtin_shufflevector(a, b, order)
+#else
+#define PN_ZIP(a, b, order) __builtin_shuffle(a, b, (VI){order})
+#endif
+PN_INLINE void R_(pn_turn)(V *rows) {
+    _Pragma("GCC unroll 4") for (int stage = 1; stage < V_LANES; stage *= 2) {
+        V next[V_LANES];
+        _Pragma("GCC unroll 8") for (int i = 0; i < V_LANES / 2; i++) {
+            next[2 * i] = PN_ZIP(rows[i], rows[i + V_LANES / 2], PN_ZIP_LOW);
+            next[2 * i + 1] = PN_ZIP(rows[i], rows[i + V_LANES / 2], PN_ZIP_HIGH);
+        }
+        _Pragma("GCC unroll 16") for (int i = 0; i < V_LANES; i++) rows[i] = next[i];
+    }
 }
 #endif
 

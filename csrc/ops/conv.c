@@ -1,42 +1,88 @@
 /* Convolution for the ops that are made of it: geometry, choice of the algorithm, scratch, and the gradient of a bias. */
 #ifdef PN_REAL_PASS
+#include "ops/blocks.h"
 #include "ops/conv_naive.h"
 #include "ops/conv_im2col.h"
+#include "ops/conv_winograd.h"
+
+/* One pass of an algorithm that works on blocks of 16 samples. Plain tensors are laid out in blocks in front of it, a plain result behind it. */
+static void R_(blocked_pass)(const pn_call *c, pn_member *m, const pn_conv *v, conv_pass pass, const R_(pn_conv_io) *io) {
+    const conv_blocks b = conv_blocks_of(v);
+    real *x = c->scratch, *y = x + b.x_size;
+    R_(pn_conv_io) inner = *io;
+    if (pass == CONV_WEIGHT) pn_member_barrier(m); /* scratch may be in use by the pass before */
+    if (c->layout != PN_PLAIN) {
+        R_(wino_pass)(c, m, v, pass, io, c->scratch);
+        return;
+    }
+    inner.x = x, inner.y = y;
+    if (pass != CONV_WEIGHT) inner.to = pass == CONV_OUTPUT ? y : x, inner.add = false;
+    if (pass != CONV_INPUT) R_(blocks_move)(c, m, x, io->x, &b.x, true, false);
+    if (pass != CONV_OUTPUT) R_(blocks_move)(c, m, y, io->y, &b.y, true, false);
+    pn_member_barrier(m);
+    R_(wino_pass)(c, m, v, pass, &inner, y + b.y_size);
+    if (pass == CONV_WEIGHT) return;
+    pn_member_barrier(m);
+    R_(blocks_move)(c, m, io->to, inner.to, pass == CONV_OUTPUT ? &b.y : &b.x, false, io->add);
+}
 
 void R_(pn_conv_output)(const pn_call *c, pn_member *m, const pn_conv *v, const R_(pn_conv_io) *io) {
-    (v->naive ? R_(naive_output) : R_(im2col_output))(c, m, v, io);
+    if (pn_conv_is_blocked(v))
+        R_(blocked_pass)(c, m, v, CONV_OUTPUT, io);
+    else
+        (v->algorithm == PN_CONV_NAIVE ? R_(naive_output) : R_(im2col_output))(c, m, v, io);
 }
 
 void R_(pn_conv_input)(const pn_call *c, pn_member *m, const pn_conv *v, const R_(pn_conv_io) *io) {
-    if (v->naive)
+    if (pn_conv_is_blocked(v))
+        R_(blocked_pass)(c, m, v, CONV_INPUT, io);
+    else if (v->algorithm == PN_CONV_NAIVE)
         R_(naive_input)(m, v, io);
     else
         R_(im2col_input)(c, m, v, io);
 }
 
 void R_(pn_conv_weight)(const pn_call *c, pn_member *m, const pn_conv *v, const R_(pn_conv_io) *io) {
-    if (v->naive)
+    if (pn_conv_is_blocked(v))
+        R_(blocked_pass)(c, m, v, CONV_WEIGHT, io);
+    else if (v->algorithm == PN_CONV_NAIVE)
         R_(naive_weight)(m, v, io);
     else
         R_(im2col_weight)(c, m, v, io);
 }
 
+/* Sum of one channel of one block (plane, 16): of the lanes that are samples. */
+static double R_(block_sum)(const R_(pn_kernels) *k, const real *gy, int64_t plane, int64_t lanes) {
+    double sum = 0;
+    if (lanes >= PN_LAYOUT_LANES) return k->sum(gy, plane * PN_LAYOUT_LANES);
+    for (int64_t i = 0; i < plane; i++)
+        for (int64_t l = 0; l < lanes; l++) sum += gy[i * PN_LAYOUT_LANES + l];
+    return sum;
+}
+
 void R_(pn_conv_bias)(const pn_call *c, pn_member *m, real *gb, const real *gy, int64_t n, int64_t channels, int64_t plane, bool add) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const int64_t side = c->layout == PN_PLAIN ? 1 : PN_LAYOUT_LANES; /* samples side by side */
     int64_t lo, hi;
     pn_member_range(m, channels, &lo, &hi);
-    for (int64_t k = lo; k < hi && !pn_member_stopped(m); k++) {
+    for (int64_t i = lo; i < hi && !pn_member_stopped(m); i++) {
         double sum = 0;
-        for (int64_t i = 0; i < n && !pn_member_stopped(m); i++) sum += R_(pn_call_kernels)(c)->sum(gy + (i * channels + k) * plane, plane);
-        gb[k] = (real)sum + (add ? gb[k] : 0);
+        for (int64_t first = 0; first < n && !pn_member_stopped(m); first += side) {
+            const real *from = gy + (first * channels + i * side) * plane;
+            sum += side == 1 ? k->sum(from, plane) : R_(block_sum)(k, from, plane, n - first);
+        }
+        gb[i] = (real)sum + (add ? gb[i] : 0);
     }
 }
 
 #else
+#include "ops/blocks.h"
 #include "ops/conv_im2col.h"
 #include "ops/conv_naive.h"
+#include "ops/conv_winograd.h"
 
-enum { AUTO, NAIVE };
-#define NAIVE_WORK 1024 /* multiply-adds up to which setting up a block costs more than it saves */
+#define NAIVE_WORK 1024     /* multiply-adds up to which setting up a block costs more than it saves */
+#define WINOGRAD_CHANNELS 8 /* of x and of y, from which on the products outweigh the transforms */
 
 static int64_t pair(const pn_value *v, int i) { return v->ints[v->n == 1 ? 0 : i]; }
 
@@ -48,6 +94,17 @@ void pn_conv_padding(const pn_value *attrs, int dim, int64_t *front, int64_t *be
 
 static double work_of(const pn_conv *v) { return (double)v->n * (double)(v->groups * v->o) * (double)v->p * (double)v->q * (double)(v->c * v->kh * v->kw); }
 
+/* Multiplications of Winograd's algorithm with tiles of m x m, for one pair of channels and one sample. */
+static int64_t wino_work(const pn_conv *v, int64_t m) { return pn_blocks_of(v->p, m) * pn_blocks_of(v->q, m) * (m + 2) * (m + 2); }
+
+/* "auto" */
+static int choose(const pn_conv *v) {
+    const bool full = v->n * 8 >= pn_blocks_of(v->n, PN_LAYOUT_LANES) * PN_LAYOUT_LANES * 5; /* of the lanes of all blocks, 5/8 */
+    if (work_of(v) <= NAIVE_WORK) return PN_CONV_NAIVE;
+    if (!wino_fits(v) || !full || v->c < WINOGRAD_CHANNELS || v->o < WINOGRAD_CHANNELS) return PN_CONV_IM2COL;
+    return wino_work(v, 4) <= wino_work(v, 2) ? PN_CONV_WINOGRAD4 : PN_CONV_WINOGRAD2;
+}
+
 pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y, const pn_value *attrs) {
     int64_t behind;
     pn_conv v = {.n = x->dim[0], .groups = attrs[PN_CONV_GROUPS].i, .c = weight->dim[1], .h = x->dim[2], .w = x->dim[3], .p = y->dim[2], .q = y->dim[3]};
@@ -57,8 +114,21 @@ pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y,
     v.dh = pair(&attrs[PN_CONV_DILATION], 0), v.dw = pair(&attrs[PN_CONV_DILATION], 1);
     pn_conv_padding(attrs, 0, &v.top, &behind);
     pn_conv_padding(attrs, 1, &v.left, &behind);
-    v.naive = attrs[PN_CONV_ALGORITHM].i == NAIVE || (attrs[PN_CONV_ALGORITHM].i == AUTO && work_of(&v) <= NAIVE_WORK);
+    v.algorithm = attrs[PN_CONV_ALGORITHM].i == PN_CONV_AUTO ? choose(&v) : (int)attrs[PN_CONV_ALGORITHM].i;
     return v;
+}
+
+bool pn_conv_is_blocked(const pn_conv *v) { return v->algorithm >= PN_CONV_WINOGRAD2; }
+
+/* x and y in blocks of 16 samples, and how many elements that takes. */
+typedef struct conv_blocks {
+    pn_blocking x, y;
+    int64_t x_size, y_size;
+} conv_blocks;
+static conv_blocks conv_blocks_of(const pn_conv *v) {
+    const pn_shape x = {.rank = 2, .dim = {v->n, v->groups * v->c * v->h * v->w}}, y = {.rank = 2, .dim = {v->n, v->groups * v->o * v->p * v->q}};
+    return (conv_blocks){pn_blocking_of(&x, PN_BATCH_INNER), pn_blocking_of(&y, PN_BATCH_INNER), pn_layout_size(&x, PN_BATCH_INNER),
+                         pn_layout_size(&y, PN_BATCH_INNER)};
 }
 
 /* Matrix products of all passes share one piece of scratch, in front of the columns. */
@@ -80,7 +150,14 @@ pn_status pn_conv_needs(pn_infer *q, const pn_conv *v) {
     size_t size;
     if (!pn_shape_bytes(&q->out[0], &size)) return pn_fail(q->error, PN_E_VALUE, "the output would have more numbers than there are addresses");
     q->flops = 2 * work_of(v);
-    if (v->naive) return PN_OK;
+    if (v->algorithm == PN_CONV_NAIVE) return PN_OK;
+    if (pn_conv_is_blocked(v)) {
+        const conv_blocks b = conv_blocks_of(v);
+        q->member_scratch = wino_member_scratch(v, pn_dtype_bytes(dtype));
+        q->scratch = dtype == PN_F32 ? wino_scratch_f(q->kernels, v) : wino_scratch_d(q->kernels, v);
+        if (q->layout == PN_PLAIN) q->scratch += (size_t)(b.x_size + b.y_size) * pn_dtype_bytes(dtype);
+        return PN_OK;
+    }
     const size_t product = conv_room(q->kernels, dtype, v);
     for (conv_pass pass = CONV_OUTPUT; pass <= CONV_WEIGHT; pass++) {
         const conv_plan t = conv_plan_of(v, pass, pn_dtype_bytes(dtype));
@@ -103,6 +180,20 @@ static pn_status check_pair(pn_infer *q, const char *name, const pn_value *v, in
     return PN_OK;
 }
 
+/* An algorithm that was asked for must be possible. */
+static pn_status check_winograd(pn_infer *q) {
+    const pn_value *stride = &q->attrs[PN_CONV_STRIDE], *dilation = &q->attrs[PN_CONV_DILATION];
+    const pn_shape *weight = &q->in[1];
+    const pn_conv v = {
+        .kh = weight->dim[2], .kw = weight->dim[3], .sh = pair(stride, 0), .sw = pair(stride, 1), .dh = pair(dilation, 0), .dw = pair(dilation, 1)};
+    char text[256];
+    if (q->attrs[PN_CONV_ALGORITHM].i < PN_CONV_WINOGRAD2 || wino_fits(&v)) return PN_OK;
+    return pn_fail(q->error, PN_E_VALUE,
+                   "algorithm is winograd, which is for kernels of 3 x 3 with stride 1 and dilation 1, but weight has shape %s, stride is (%lld, %lld) and "
+                   "dilation (%lld, %lld)",
+                   pn_shape_text(weight, text), (long long)v.sh, (long long)v.sw, (long long)v.dh, (long long)v.dw);
+}
+
 pn_status pn_conv_check(pn_infer *q) {
     const pn_shape *weight = &q->in[1];
     const int64_t groups = q->attrs[PN_CONV_GROUPS].i;
@@ -113,6 +204,8 @@ pn_status pn_conv_check(pn_infer *q) {
     if (status) return status;
     if (weight->rank != 4) return pn_fail_shape(q, "weight", 1, "four dimensions, the last two being the kernel's");
     if (pn_shape_size(weight) == 0) return pn_fail_shape(q, "weight", 1, "sizes of at least 1");
+    if (!status) status = check_winograd(q);
+    if (status) return status;
     if (groups < 1) return pn_fail(q->error, PN_E_VALUE, "groups is %lld, expected at least 1", (long long)groups);
     if (weight->dim[0] % groups)
         return pn_fail(q->error, PN_E_VALUE, "weight has shape %s: its %lld channels cannot be shared out to %lld groups", pn_shape_text(weight, text),

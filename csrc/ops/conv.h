@@ -1,7 +1,8 @@
 /* What conv2d and conv_transpose2d share: the geometry of a convolution and its three passes.
  *
  * Both ops are the same three linear maps: y from x and w, gx from gy and w, gw from x and gy. The transposed convolution's forward is conv2d's
- * input gradient and the other way round. conv.c chooses the algorithm; each algorithm is a file beside it (conv_naive.h, conv_im2col.h). */
+ * input gradient and the other way round. conv.c chooses the algorithm; each algorithm is a file beside it (conv_naive.h, conv_im2col.h,
+ * conv_winograd.h). */
 #ifndef PN_OPS_CONV_H
 #define PN_OPS_CONV_H
 #include "ops/op_helpers.h"
@@ -17,14 +18,15 @@ typedef struct pn_conv {
     int64_t sh, sw;    /* stride */
     int64_t dh, dw;    /* dilation */
     int64_t top, left; /* padding in front; what is behind follows from p and q */
-    bool naive;        /* the algorithm, chosen by shape alone */
+    int algorithm;     /* PN_CONV_NAIVE and so on: as asked for, or chosen by shape alone */
 } pn_conv;
 
 /* Attributes in the order in which both ops have them. */
 enum { PN_CONV_STRIDE, PN_CONV_PADDING, PN_CONV_DILATION, PN_CONV_GROUPS, PN_CONV_ALGORITHM, PN_CONV_OWN };
 #define PN_CONV_FIELDS                                                                                                                                         \
     {"stride", PN_INTS, NULL, "(1, 1)"}, {"padding", PN_INTS, NULL, "(0, 0)"}, {"dilation", PN_INTS, NULL, "(1, 1)"}, {"groups", PN_INT, NULL, "1"},           \
-        {"algorithm", PN_ENUM, "auto|naive|im2col", "auto"}
+        {"algorithm", PN_ENUM, "auto|naive|im2col|winograd2|winograd4", "auto"}
+enum { PN_CONV_AUTO, PN_CONV_NAIVE, PN_CONV_IM2COL, PN_CONV_WINOGRAD2, PN_CONV_WINOGRAD4 };
 
 /* x and y as the convolution sees them: for the transposed one the op's output and input. At run time, when infer has looked. */
 pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y, const pn_value *attrs);
@@ -32,6 +34,8 @@ pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y,
 pn_status pn_conv_check(pn_infer *q);
 /* Both paddings of one dimension (0: rows, 1: columns): in front and behind. */
 void pn_conv_padding(const pn_value *attrs, int dim, int64_t *front, int64_t *behind);
+/* Does the algorithm work on blocks of 16 samples? */
+bool pn_conv_is_blocked(const pn_conv *v);
 /* Scratch and cost; refuses an output that is too large. */
 pn_status pn_conv_needs(pn_infer *q, const pn_conv *v);
 
@@ -47,7 +51,7 @@ pn_status pn_conv_needs(pn_infer *q, const pn_conv *v);
     void pn_conv_output##suffix(const pn_call *c, pn_member *m, const pn_conv *v, const pn_conv_io##suffix *io);                                               \
     void pn_conv_input##suffix(const pn_call *c, pn_member *m, const pn_conv *v, const pn_conv_io##suffix *io);                                                \
     void pn_conv_weight##suffix(const pn_call *c, pn_member *m, const pn_conv *v, const pn_conv_io##suffix *io);                                               \
-    /* gb (= or +=) sums of gy (n, channels, plane) over all but the channels */                                                                               \
+    /* gb (= or +=) sums of gy (n, channels, plane), stored as the call's layout says, over all but the channels */                                            \
     void pn_conv_bias##suffix(const pn_call *c, pn_member *m, real *gb, const real *gy, int64_t n, int64_t channels, int64_t plane, bool add);
 PN_CONV_TYPES(float, _f)
 PN_CONV_TYPES(double, _d)

@@ -58,22 +58,27 @@ static pn_status check_x(pn_infer *q) {
                    last ? ". Is it channels-last? Use x.transpose(0, 3, 1, 2)" : "");
 }
 
-/* Rows (dim 0) or columns (1) of y: floor((N + 2p - F) / s) + 1, where F is the kernel with its dilation. */
-static pn_status infer_size(pn_infer *q, int dim) {
-    const pn_value *stride = &q->attrs[PN_CONV_STRIDE], *dilation = &q->attrs[PN_CONV_DILATION];
-    const int64_t n = q->in[0].dim[2 + dim], s = stride->ints[stride->n == 1 ? 0 : dim];
-    const int64_t f = (q->in[1].dim[2 + dim] - 1) * dilation->ints[dilation->n == 1 ? 0 : dim] + 1;
+/* Rows (dim 0) or columns (1): N + 2p, F (the kernel with its dilation) and s; returns those of y, floor((N + 2p - F) / s) + 1, or 0 where F does not fit. */
+static int64_t size_of(const pn_shape *in, const pn_value *attrs, int dim, int64_t *n, int64_t *f, int64_t *s) {
+    const pn_value *stride = &attrs[PN_CONV_STRIDE], *dilation = &attrs[PN_CONV_DILATION];
     int64_t front, behind;
+    pn_conv_padding(attrs, dim, &front, &behind);
+    *n = in[0].dim[2 + dim] + front + behind;
+    *f = (in[1].dim[2 + dim] - 1) * dilation->ints[dilation->n == 1 ? 0 : dim] + 1;
+    *s = stride->ints[stride->n == 1 ? 0 : dim];
+    return *n < *f ? 0 : (*n - *f) / *s + 1;
+}
+
+static pn_status infer_size(pn_infer *q, int dim) {
+    int64_t n, f, s;
     char x[256], w[256];
-    pn_conv_padding(q->attrs, dim, &front, &behind);
-    const int64_t room = n + front + behind - f;
-    q->out[0].dim[2 + dim] = room < 0 ? 0 : room / s + 1;
-    if (room >= 0) return PN_OK;
+    q->out[0].dim[2 + dim] = size_of(q->in, q->attrs, dim, &n, &f, &s);
+    if (n >= f) return PN_OK;
     return pn_fail(q->error, PN_E_VALUE,
                    "x has shape %s and weight %s: the output would have floor((N + 2p - F) / s) + 1 = floor((%lld + %lld - %lld) / %lld) + 1 = %lld %s, needed "
                    "is at least 1",
-                   pn_shape_text(&q->in[0], x), pn_shape_text(&q->in[1], w), (long long)n, (long long)(front + behind), (long long)f, (long long)s,
-                   (long long)(-pn_blocks_of(-room, s) + 1), dim ? "columns" : "rows");
+                   pn_shape_text(&q->in[0], x), pn_shape_text(&q->in[1], w), (long long)q->in[0].dim[2 + dim], (long long)(n - q->in[0].dim[2 + dim]),
+                   (long long)f, (long long)s, (long long)(1 - pn_blocks_of(f - n, s)), dim ? "columns" : "rows");
 }
 
 static pn_status infer(pn_infer *q) {
@@ -92,6 +97,16 @@ static pn_status infer(pn_infer *q) {
     return pn_conv_needs(q, &v);
 }
 
+/* Blocks of 16 samples where the algorithm works on them, whatever comes. */
+static pn_layout layout(const pn_shape in[2], const pn_value *attrs, pn_layout incoming) {
+    pn_shape y = in[0];
+    int64_t n, f, s;
+    (void)incoming;
+    for (int dim = 0; dim < 2; dim++) y.dim[2 + dim] = size_of(in, attrs, dim, &n, &f, &s);
+    const pn_conv v = pn_conv_of(&in[0], &in[1], &y, attrs);
+    return pn_conv_is_blocked(&v) ? PN_BATCH_INNER : PN_PLAIN;
+}
+
 /* activation and its parameters are set by plans only: a pn_act, -1 for none */
 static const pn_field fields[] = {PN_CONV_FIELDS, {"activation", PN_INT, NULL, "-1"}, {"p0", PN_FLOAT, NULL, "0"}, {"p1", PN_FLOAT, NULL, "0"}, {0}};
 
@@ -104,6 +119,7 @@ const pn_op pn_op_conv2d = {
     .n_out = 1,
     .fields = fields,
     .infer = infer,
+    .layout = layout,
     .fwd = {forward_f, forward_d},
     .bwd = {backward_f, backward_d},
     .needs_in = 3,

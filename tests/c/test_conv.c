@@ -37,12 +37,30 @@ TEST(conv2d_blocks) {
     check_op("conv2d", "algorithm=im2col", "1,1,70,71;2,1,68,68");
 }
 
+/* Winograd's algorithm, for both sizes of tiles: ragged tiles, any padding, several blocks of samples with an incomplete one, groups and blocks of channels. */
+TEST(conv2d_winograd) {
+    static const char *const sizes[] = {"2", "4"};
+    char attrs[64];
+    for (int i = 0; i < 2; i++) {
+        snprintf(attrs, sizeof attrs, "algorithm=winograd%s", sizes[i]);
+        check_all("conv2d", attrs, LIST("1,1,3,3;1,1,3,3;1", "3,3,5,7;16,3,3,3;16", "0,2,5,5;3,2,3,3;3", "17,1,4,9;2,1,3,3"));
+        snprintf(attrs, sizeof attrs, "algorithm=winograd%s padding=1", sizes[i]);
+        check_all("conv2d", attrs, LIST("33,2,4,5;3,2,3,3;3", "2,33,5,6;19,33,3,3;19", "16,3,9,8;1,3,3,3"));
+        snprintf(attrs, sizeof attrs, "algorithm=winograd%s padding=2,3", sizes[i]);
+        check_all("conv2d", attrs, LIST("2,2,1,2;3,2,3,3;3", "5,3,6,7;2,3,3,3"));
+        snprintf(attrs, sizeof attrs, "algorithm=winograd%s padding=3,0,0,5 groups=2", sizes[i]);
+        check_all("conv2d", attrs, LIST("3,4,5,6;6,2,3,3;6"));
+    }
+    check_op("conv2d", "algorithm=winograd4 padding=1", "1,97,3,3;98,97,3,3"); /* pairs of channel blocks */
+}
+
 TEST(conv2d_with_activation) { /* as plans fuse it; functions that do not blow up a rounding of their argument */
     static const int acts[] = {PN_ACT_tanh, PN_ACT_sigmoid, PN_ACT_relu};
     char attrs[64];
-    for (int i = 0; i < 6; i++) {
-        CHECK(!pn_acts[acts[i / 2]].needs_x, "%s cannot be fused", pn_acts[acts[i / 2]].name);
-        snprintf(attrs, sizeof attrs, "activation=%d padding=1 algorithm=%s", acts[i / 2], i % 2 ? "naive" : "im2col");
+    static const char *const algorithms[] = {"naive", "im2col", "winograd2"};
+    for (int i = 0; i < 9; i++) {
+        CHECK(!pn_acts[acts[i / 3]].needs_x, "%s cannot be fused", pn_acts[acts[i / 3]].name);
+        snprintf(attrs, sizeof attrs, "activation=%d padding=1 algorithm=%s", acts[i / 3], algorithms[i % 3]);
         check_all("conv2d", attrs, LIST("2,2,5,6;3,2,3,3;3", "2,2,9,9;3,2,3,3", "3,2,1,2;2,2,3,3;2"));
     }
 }
@@ -52,6 +70,8 @@ TEST(conv_transpose2d_windows) {
     check_conv("conv_transpose2d", "stride=2 padding=1 output_padding=1", LIST("2,2,3,4;2,3,3,3;3", "1,2,2,2;2,1,2,3"));
     check_conv("conv_transpose2d", "stride=3,1 dilation=1,2 groups=2", LIST("2,4,3,4;4,3,2,3;6", "1,2,3,3;2,1,1,2"));
     check_conv("conv_transpose2d", "padding=1,0,2,1", LIST("2,2,4,5;2,3,3,4;3"));
+    check_op("conv_transpose2d", "algorithm=winograd4 padding=1,0,2,1", "3,5,6,7;5,4,3,3;4");
+    check_op("conv_transpose2d", "algorithm=winograd2 groups=2", "2,4,1,3;4,3,3,3;6");
     check_op("conv_transpose2d", "stride=2", "2,19,9,11;19,7,2,2;7");
     check_op("conv_transpose2d", "", "1,33,17,16;33,37,1,1;37");
 }

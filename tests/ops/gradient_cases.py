@@ -200,7 +200,8 @@ def convolution(rng, name):
         ((1, 1, 2, 2), (2, 1, 4, 4), {"padding": 2}),
     ]
     for k, (x, w, attrs) in enumerate(plain):
-        for algorithm in ("naive", "im2col"):
+        winograd = w[2:] == (3, 3) and not {"stride", "dilation"} & attrs.keys()
+        for algorithm in ("naive", "im2col", *(("winograd2", "winograd4") if winograd else ())):
             given = {**attrs, "algorithm": algorithm}
             channels = w[1] * attrs.get("groups", 1)
             if turned:

@@ -111,7 +111,7 @@ WRONG_ARGUMENT = [
     (
         lambda: nn.Conv2d(1, 1, 3, algorithm="fast"),
         ValueError,
-        "Conv2d: algorithm must be one of 'auto', 'naive', 'im2col', got 'fast'",
+        "Conv2d: algorithm must be one of 'auto', 'naive', 'im2col', 'winograd2', 'winograd4', got 'fast'",
     ),
     (
         lambda: nn.ConvTranspose2d(1, 1, 3, 2, output_padding=2),

@@ -1,0 +1,363 @@
+/* Winograd's minimal filtering F(m x m, 3 x 3) and, for the gradient of the weights, F(3 x 3, m x m), with m = 4 or 2: (m + 2)^2 multiplications for a tile
+ * of m x m outputs instead of 9 m^2, a quarter or 4/9. Sources: Winograd, Arithmetic complexity of computations (1980); Lavin and Gray, Fast algorithms for
+ * convolutional neural networks (2016).
+ *
+ * Derivation. y_i = sum over k of d_(i+k) g_k is the transpose of a product of polynomials (Toom and Cook): with n = m + 2 points p_0 .. p_(n-2) and infinity,
+ *     y = A' ((G g) * (B' d))       A'[i, j] = p_j^i     G[j, k] = p_j^k / N_j     N_j = product over l != j of p_j - p_l
+ * where row j of B' holds the coefficients of M(x) / (x - p_j), M(x) = product of x - p_l, and its last row those of M; the point at infinity takes the
+ * last input and the last tap. In two dimensions rows and columns are transformed one after the other. Outputs and taps may change places: m outputs of
+ * 3 taps and 3 outputs of m taps have the same B', so x is transformed in the same way for all three passes; 1 / N_j is put where it costs least.
+ *
+ * Points. m = 2: 0, 1, -1. m = 4: 0, +-5/8, +-3/2, which among pairs of eighths have the least error (+-1, +-2 have twice the error in the mean, three
+ * to five times the largest); all coefficients are exact, and opposite points share even and odd parts.
+ *
+ * Rounding. A transformed number is a sum of 36 (16) inputs with factors that do not cancel out. Measured in float on layers of 16 to 384 channels with
+ * normal numbers, relative to the root mean square of the results: root mean square of the error 5e-7 to 1.7e-6 for m = 4, 1.6e-7 to 6e-7 for m = 2, 1e-7 to
+ * 3e-7 for plain sums; largest error 2e-5, 4e-6, 3e-6. Finite inputs near the largest float may overflow in a transform although the plain sum would not, and
+ * a NaN or an infinity spoils whole tiles, not only the outputs whose window holds it.
+ *
+ * Vectors are parts of the 16 samples of a pixel; for the gradient of y they are channels instead, since then a product of matrices sums over the samples. */
+#ifndef PN_REAL_PASS
+#ifndef PN_KERNELS_WINOGRAD_IMPL_H
+#define PN_KERNELS_WINOGRAD_IMPL_H
+#include "kernels/conv_impl.h"
+#include "kernels/gemm_tiles.h"
+#include "kernels/kernels.h"
+
+#define WINO_LANES PN_CONV_LANES
+/* The points a, b of m = 4 and what follows: N_0 = a2 b2, N_a = 2 a2 (a2 - b2), N_b = 2 b2 (b2 - a2) */
+#define WINO_A (5. / 8)
+#define WINO_B (3. / 2)
+#define WINO_A2 (WINO_A * WINO_A)
+#define WINO_B2 (WINO_B * WINO_B)
+#define WINO_N0 (WINO_A2 * WINO_B2)
+#define WINO_NA (2 * WINO_A2 * (WINO_A2 - WINO_B2))
+#define WINO_NB (2 * WINO_B2 * (WINO_B2 - WINO_A2))
+#endif
+#else
+
+/* ---- one dimension: vectors `step` apart are written, those at d lie side by side; n is 4 or 6 */
+
+/* B' d: n inputs to n points */
+GEMM_INLINE void R_(wino_input_line)(const int n, V *to, const int step, const V *d) {
+    if (n == 4) {
+        to[0] = d[0] - d[2];
+        to[step] = d[1] + d[2];
+        to[2 * step] = d[2] - d[1];
+        to[3 * step] = d[3] - d[1];
+        return;
+    }
+    const V even_a = d[4] - C(WINO_B2) * d[2], odd_a = C(WINO_A) * d[3] - C(WINO_A * WINO_B2) * d[1];
+    const V even_b = d[4] - C(WINO_A2) * d[2], odd_b = C(WINO_B) * d[3] - C(WINO_B * WINO_A2) * d[1];
+    to[0] = C(WINO_N0) * d[0] - C(WINO_A2 + WINO_B2) * d[2] + d[4];
+    to[step] = even_a + odd_a;
+    to[2 * step] = even_a - odd_a;
+    to[3 * step] = even_b + odd_b;
+    to[4 * step] = even_b - odd_b;
+    to[5 * step] = C(WINO_N0) * d[1] - C(WINO_A2 + WINO_B2) * d[3] + d[5];
+}
+
+/* A' s: n points to n - 2 outputs */
+GEMM_INLINE void R_(wino_output_line)(const int n, V *to, const int step, const V *s) {
+    if (n == 4) {
+        to[0] = s[0] + (s[1] + s[2]);
+        to[step] = s[1] - s[2] + s[3];
+        return;
+    }
+    const V even_a = s[1] + s[2], odd_a = s[1] - s[2], even_b = s[3] + s[4], odd_b = s[3] - s[4];
+    to[0] = s[0] + even_a + even_b;
+    to[step] = C(WINO_A) * odd_a + C(WINO_B) * odd_b;
+    to[2 * step] = C(WINO_A2) * even_a + C(WINO_B2) * even_b;
+    to[3 * step] = C(WINO_A * WINO_A2) * odd_a + C(WINO_B * WINO_B2) * odd_b + s[5];
+}
+
+/* G g: 3 taps to n points. For n = 4 the signs of N_0 and of row 0 of B' are left out of both. */
+GEMM_INLINE void R_(wino_weight_line)(const int n, V *to, const int step, const V *g) {
+    if (n == 4) {
+        const V even = C(0.5) * (g[0] + g[2]), odd = C(0.5) * g[1];
+        to[0] = g[0];
+        to[step] = even + odd;
+        to[2 * step] = even - odd;
+        to[3 * step] = g[2];
+        return;
+    }
+    const V even_a = C(1 / WINO_NA) * g[0] + C(WINO_A2 / WINO_NA) * g[2], odd_a = C(WINO_A / WINO_NA) * g[1];
+    const V even_b = C(1 / WINO_NB) * g[0] + C(WINO_B2 / WINO_NB) * g[2], odd_b = C(WINO_B / WINO_NB) * g[1];
+    to[0] = C(1 / WINO_N0) * g[0];
+    to[step] = even_a + odd_a;
+    to[2 * step] = even_a - odd_a;
+    to[3 * step] = even_b + odd_b;
+    to[4 * step] = even_b - odd_b;
+    to[5 * step] = g[2];
+}
+
+/* N G g for m = n - 2 taps: a gradient of y to n points */
+GEMM_INLINE void R_(wino_gradient_line)(const int n, V *to, const int step, const V *g) {
+    if (n == 4) {
+        to[0] = g[0];
+        to[step] = g[0] + g[1];
+        to[2 * step] = g[0] - g[1];
+        to[3 * step] = g[1];
+        return;
+    }
+    const V even_a = g[0] + C(WINO_A2) * g[2], odd_a = C(WINO_A) * g[1] + C(WINO_A * WINO_A2) * g[3];
+    const V even_b = g[0] + C(WINO_B2) * g[2], odd_b = C(WINO_B) * g[1] + C(WINO_B * WINO_B2) * g[3];
+    to[0] = g[0];
+    to[step] = even_a + odd_a;
+    to[2 * step] = even_a - odd_a;
+    to[3 * step] = even_b + odd_b;
+    to[4 * step] = even_b - odd_b;
+    to[5 * step] = g[3];
+}
+
+/* A' (s / N): n points to 3 taps */
+GEMM_INLINE void R_(wino_finish_line)(const int n, V *to, const int step, const V *s) {
+    if (n == 4) {
+        const V even = C(0.5) * (s[1] + s[2]), odd = C(0.5) * (s[1] - s[2]);
+        to[0] = s[0] + even;
+        to[step] = odd;
+        to[2 * step] = even + s[3];
+        return;
+    }
+    const V even_a = s[1] + s[2], odd_a = s[1] - s[2], even_b = s[3] + s[4], odd_b = s[3] - s[4];
+    to[0] = C(1 / WINO_N0) * s[0] + C(1 / WINO_NA) * even_a + C(1 / WINO_NB) * even_b;
+    to[step] = C(WINO_A / WINO_NA) * odd_a + C(WINO_B / WINO_NB) * odd_b;
+    to[2 * step] = C(WINO_A2 / WINO_NA) * even_a + C(WINO_B2 / WINO_NB) * even_b + s[5];
+}
+
+/* ---- tiles of x: V lanes of one tile from x (rows `row` apart) to v (points ldv apart) */
+GEMM_INLINE void R_(wino_input_tile)(const int n, const bool whole, const real *x, int64_t row, const pn_wino_place *p, int lanes, real *v, int64_t ldv) {
+    V t[6 * 6];
+    GEMM_UNROLL for (int j = 0; j < n; j++) {
+        V d[6];
+        const real *at = x + j * WINO_LANES;
+        const bool here = whole || (j >= p->left && j < p->right);
+        GEMM_UNROLL for (int i = 0; i < n; i++, at += row) {
+            if (whole)
+                d[i] = V_load(at);
+            else
+                d[i] = here && i >= p->top && i < p->bottom ? V_read(at, lanes) : (V){0};
+        }
+        R_(wino_input_line)(n, t + j, n, d);
+    }
+    GEMM_UNROLL for (int i = 0; i < n; i++) {
+        V r[6];
+        R_(wino_input_line)(n, r, 1, t + i * n);
+        GEMM_UNROLL for (int j = 0; j < n; j++, v += ldv) {
+            GEMM_OPAQUE(v);
+            V_store(v, r[j]);
+        }
+    }
+}
+
+GEMM_INLINE void R_(wino_input_all)(const int n, const R_(pn_wino_tiles) *t) {
+    for (int64_t c = 0; c < t->channels; c++) {
+        for (int64_t k = 0; k < t->tiles; k++) {
+            const pn_wino_place *p = &t->places[k];
+            const real *x = t->x + c * t->plane + p->at;
+            real *v = t->v + (c * t->tiles + k) * WINO_LANES;
+            const bool whole = p->top == 0 && p->left == 0 && p->bottom == n && p->right == n && p->lanes == WINO_LANES;
+            for (int s = 0; s < WINO_LANES; s += V_LANES) {
+                if (whole)
+                    R_(wino_input_tile)(n, true, x + s, t->row, p, V_LANES, v + s, t->ldv);
+                else
+                    R_(wino_input_tile)(n, false, x + s, t->row, p, p->lanes > s ? p->lanes - s : 0, v + s, t->ldv);
+            }
+        }
+    }
+}
+static void R_(wino_input)(const R_(pn_wino_tiles) *t) {
+    if (t->points == 6)
+        R_(wino_input_all)(6, t);
+    else
+        R_(wino_input_all)(4, t);
+}
+
+/* ---- tiles of y */
+GEMM_INLINE void R_(wino_output_tile)(const int n, const bool whole, const R_(pn_wino_tiles) *w, real *y, real bias, const pn_wino_place *p, const real *v) {
+    V t[4 * 6];
+    GEMM_UNROLL for (int j = 0; j < n; j++) {
+        V s[6];
+        const real *at = v + j * w->ldv;
+        GEMM_UNROLL for (int i = 0; i < n; i++, at += n * w->ldv) s[i] = V_load(at);
+        R_(wino_output_line)(n, t + j, n, s);
+    }
+    GEMM_UNROLL for (int i = 0; i < n - 2; i++, y += w->row) {
+        V r[4];
+        if (!whole && i >= p->bottom) return;
+        R_(wino_output_line)(n, r, 1, t + i * n);
+        GEMM_UNROLL for (int j = 0; j < n - 2; j++) {
+            real *to = y + j * WINO_LANES;
+            if (!whole && j >= p->right) continue;
+            r[j] += bias;
+            V_store(to, w->add ? V_load(to) + r[j] : r[j]);
+        }
+    }
+}
+
+GEMM_INLINE void R_(wino_output_all)(const int n, const R_(pn_wino_tiles) *t) {
+    for (int64_t c = 0; c < t->channels; c++) {
+        for (int64_t k = 0; k < t->tiles; k++) {
+            const pn_wino_place *p = &t->places[k];
+            const real *v = t->v + (c * t->tiles + k) * WINO_LANES, bias = t->bias ? t->bias[c] : 0;
+            real *y = t->y + c * t->plane + p->at;
+            for (int s = 0; s < WINO_LANES; s += V_LANES) {
+                if (p->bottom == n - 2 && p->right == n - 2)
+                    R_(wino_output_tile)(n, true, t, y + s, bias, p, v + s);
+                else
+                    R_(wino_output_tile)(n, false, t, y + s, bias, p, v + s);
+            }
+            for (int i = 0; t->act >= 0 && i < p->bottom; i++, y += t->row) R_(act_forward)[t->act](y, y, p->right * WINO_LANES, t->params);
+        }
+    }
+}
+static void R_(wino_output)(const R_(pn_wino_tiles) *t) {
+    if (t->points == 6)
+        R_(wino_output_all)(6, t);
+    else
+        R_(wino_output_all)(4, t);
+}
+
+/* ---- weights: one panel of conv.pack at a time, its rows as lanes */
+GEMM_INLINE void R_(wino_weights_lanes)(const int n, const real (*g)[WINO_LANES], real *u, int64_t ldu, int64_t left) {
+    V t[6 * 3], d[6];
+    GEMM_UNROLL for (int j = 0; j < 3; j++) {
+        GEMM_UNROLL for (int i = 0; i < 3; i++) d[i] = V_load(g[3 * i + j]);
+        R_(wino_weight_line)(n, t + j, 3, d);
+    }
+    GEMM_UNROLL for (int i = 0; i < n; i++) {
+        R_(wino_weight_line)(n, d, 1, t + i * 3);
+        GEMM_UNROLL for (int j = 0; j < n; j++, u += ldu) V_write(u, d[j], left);
+    }
+}
+static void R_(wino_weights)(const R_(pn_wino_weights) *t, int64_t lo, int64_t hi) {
+    const int64_t panels = GEMM_CEIL(t->m, CONV_MR);
+    real g[9][WINO_LANES] = {{0}};
+    for (int64_t p = lo; p < hi; p++) {
+        const int64_t first = t->m * p / panels, rows = t->m * (p + 1) / panels - first;
+        for (int tap = 0; tap < 9; tap++)
+            for (int64_t r = 0; r < WINO_LANES; r++) g[tap][r] = 0;
+        for (int64_t k = 0; k < t->k; k++) {
+            const real *w = t->w + first * t->ldm + k * t->ldk;
+            for (int64_t r = 0; r < rows; r++, w += t->ldm)
+                for (int tap = 0; tap < 9; tap++) g[t->turned ? 8 - tap : tap][r] = w[tap];
+            for (int64_t s = 0; s < CONV_MR; s += V_LANES) {
+                real *u = t->u + (p * t->k + k) * CONV_MR + s;
+                if (t->points == 6)
+                    R_(wino_weights_lanes)(6, (const real(*)[WINO_LANES])(g[0] + s), u, t->ldu, CONV_MR - s);
+                else
+                    R_(wino_weights_lanes)(4, (const real(*)[WINO_LANES])(g[0] + s), u, t->ldu, CONV_MR - s);
+            }
+        }
+    }
+}
+
+/* ---- tiles of gy, channels as lanes */
+
+/* to[sample][channel] of 16 channels `plane` apart, those from `channels` on 0 */
+static void R_(wino_turn)(real *to, const real *y, int64_t plane, int64_t channels) {
+    for (int c0 = 0; c0 < WINO_LANES; c0 += V_LANES) {
+        for (int s0 = 0; s0 < WINO_LANES; s0 += V_LANES) {
+            V r[V_LANES];
+            _Pragma("GCC unroll 16") for (int i = 0; i < V_LANES; i++) r[i] = c0 + i < channels ? V_load(y + (c0 + i) * plane + s0) : V_of(0);
+            V_turn(r);
+            _Pragma("GCC unroll 16") for (int i = 0; i < V_LANES; i++) V_store(to + (s0 + i) * WINO_LANES + c0, r[i]);
+        }
+    }
+}
+
+/* V channels of one sample: g[pixel] to v */
+GEMM_INLINE void R_(wino_gradient_tile)(const int n, const real *g, real *v, int64_t ldv) {
+    enum { NEXT = WINO_LANES * WINO_LANES };
+    V t[4 * 6], d[6];
+    GEMM_UNROLL for (int j = 0; j < n - 2; j++) {
+        GEMM_UNROLL for (int i = 0; i < n - 2; i++) d[i] = V_load(g + ((n - 2) * i + j) * NEXT);
+        R_(wino_gradient_line)(n, t + j, n - 2, d);
+    }
+    GEMM_UNROLL for (int i = 0; i < n; i++) {
+        R_(wino_gradient_line)(n, d, 1, t + i * (n - 2));
+        GEMM_UNROLL for (int j = 0; j < n; j++, v += ldv) {
+            GEMM_OPAQUE(v);
+            V_store(v, d[j]);
+        }
+    }
+}
+
+/* One tile of 16 channels: room becomes (pixel, sample, channel), then each sample is transformed. */
+GEMM_INLINE void R_(wino_gradient_block)(const int n, const R_(pn_wino_tiles) *t, const pn_wino_place *p, int64_t c, int64_t k, real *room) {
+    const int64_t cols = GEMM_CEIL(t->channels, WINO_LANES) * WINO_LANES;
+    const real *y = t->x + c * t->plane + p->at;
+    for (int i = 0; i < n - 2; i++) {
+        for (int j = 0; j < n - 2; j++) {
+            real *to = room + (i * (n - 2) + j) * WINO_LANES * WINO_LANES;
+            if (i < p->bottom && j < p->right)
+                R_(wino_turn)(to, y + i * t->row + j * WINO_LANES, t->plane, t->channels - c);
+            else
+                memset(to, 0, WINO_LANES * WINO_LANES * sizeof(real));
+        }
+    }
+    for (int l = 0; l < WINO_LANES; l++) {
+        real *v = t->v + (k * WINO_LANES + l) * cols + c;
+        for (int s = 0; s < WINO_LANES; s += V_LANES) {
+            if (l < p->lanes)
+                R_(wino_gradient_tile)(n, room + l * WINO_LANES + s, v + s, t->ldv);
+            else
+                for (int i = 0; i < n * n; i++) V_store(v + s + i * t->ldv, V_of(0));
+        }
+    }
+}
+static void R_(wino_gradient)(const R_(pn_wino_tiles) *t, real *room) {
+    for (int64_t k = 0; k < t->tiles; k++) {
+        for (int64_t c = 0; c < t->channels; c += WINO_LANES) {
+            if (t->points == 6)
+                R_(wino_gradient_block)(6, t, &t->places[k], c, k, room);
+            else
+                R_(wino_gradient_block)(4, t, &t->places[k], c, k, room);
+        }
+    }
+}
+
+/* ---- products for the gradient of the weights, and their end */
+static void R_(wino_outer)(real *s, const real *x, int64_t ldx, const real *g, int64_t ldg, int points, int64_t rows, int64_t depth, int64_t cols, bool add) {
+    for (int i = 0; i < points * points; i++) {
+        for (int64_t j = 0, width; j < cols; j += width) {
+            width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
+            const R_(gemm_strip) strip = {.a = x + i * ldx, .b = g + i * ldg + j, .ars = depth, .aks = 1, .bks = cols, .rows = rows, .kc = depth};
+            R_(gemm_rows)(&strip, s + i * rows * cols + j, cols, width, add);
+        }
+    }
+}
+
+GEMM_INLINE void R_(wino_finish_lanes)(const int n, V *to, const real *s, int64_t lds) {
+    V t[3 * 6], d[6];
+    GEMM_UNROLL for (int j = 0; j < n; j++) {
+        GEMM_UNROLL for (int i = 0; i < n; i++) d[i] = V_load(s + (i * n + j) * lds);
+        R_(wino_finish_line)(n, t + j, n, d);
+    }
+    GEMM_UNROLL for (int i = 0; i < 3; i++) R_(wino_finish_line)(n, to + 3 * i, 1, t + i * n);
+}
+static void R_(wino_finish)(real *to, int64_t ldo, const real *s, int points, int64_t rows, int64_t cols, int64_t outs) {
+    for (int64_t c = 0; c < rows; c++) {
+        for (int64_t o = 0; o < outs; o += V_LANES) {
+            V taps[9];
+            real part[9][V_LANES];
+            if (points == 6)
+                R_(wino_finish_lanes)(6, taps, s + c * cols + o, rows * cols);
+            else
+                R_(wino_finish_lanes)(4, taps, s + c * cols + o, rows * cols);
+            for (int k = 0; k < 9; k++) V_store(part[k], taps[k]);
+            for (int64_t l = 0; l < V_LANES && o + l < outs; l++)
+                for (int k = 0; k < 9; k++) to[(o + l) * ldo + c * 9 + k] = part[k][l];
+        }
+    }
+}
+
+static const R_(pn_wino_fn) R_(wino_table) = {
+    .input = R_(wino_input),
+    .output = R_(wino_output),
+    .gradient = R_(wino_gradient),
+    .weights = R_(wino_weights),
+    .outer = R_(wino_outer),
+    .finish = R_(wino_finish),
+};
+#endif
