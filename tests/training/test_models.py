@@ -18,7 +18,7 @@ SMALL = {
     "modern lenet5": (lambda seed: models.lenet5("modern", seed=seed), (1, 28, 28), 61_706),
     "mnist_cnn": (lambda seed: models.mnist_cnn(seed=seed), (1, 28, 28), 1_199_882),
     "resnet20": (lambda seed: models.resnet20(seed=seed), (3, 16, 16), 269_722),
-    "resnet20 B": (lambda seed: models.resnet20(classes=4, shortcut="B", seed=seed), (3, 16, 16), 272_084),
+    "resnet20 B": (lambda seed: models.resnet20(num_classes=4, shortcut="B", seed=seed), (3, 16, 16), 272_084),
     "plain20": (lambda seed: models.plain20(seed=seed), (3, 16, 16), 269_722),
     "unet": (lambda seed: models.unet(2, 3, width=4, seed=seed), (2, 8, 12), 7_443),
 }  # fmt: skip
