@@ -261,5 +261,7 @@ def test_neocognitron_is_saved_and_trains_the_same_from_the_same_seed(tmp_path):
     assert np.array_equal(a.predict(x), b.predict(x))
     a.save(tmp_path / "net")
     assert np.array_equal(pn.load(tmp_path / "net").predict(x), a.predict(x))
+    wide = models.Neocognitron(seed=7).to("float64").learn(x.astype(np.uint8), 3)
+    np.testing.assert_allclose(wide.predict(x), a.predict(x), atol=1e-4)
     with pytest.raises(ValueError, match="no parameter that can be trained"):
         a.fit(x, np.arange(5), verbose=0)
