@@ -16,6 +16,7 @@
     typedef struct pn_conv_tile##suffix {                                                                                                                      \
         int64_t m, pixels, k; /* channels of y, pixels, taps: each from 0 on */                                                                                \
         const real *w;        /* (m, k) as conv.pack leaves it */                                                                                              \
+        int64_t apart;        /* from one panel of w to the next, in elements; 0: w is all of what was packed */                                               \
         const real *x;                                                                                                                                         \
         const int64_t *off; /* (k) where tap k of pixel 0 lies in x, in elements */                                                                            \
         int64_t step;       /* from one pixel to the next in x: 16 times the stride */                                                                         \

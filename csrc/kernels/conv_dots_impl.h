@@ -35,7 +35,7 @@
 #else
 #define DOTS_KEEP(v)
 #endif
-#define DOTS_PIECE 96 /* pixels of a piece, about: 4 channels of g are then 16 KiB of floats */
+#define DOTS_PIECE 64 /* pixels of a piece, about: 4 channels of g are then 16 KiB of floats */
 #endif
 #else
 
@@ -153,18 +153,17 @@ static R_(dots_piece) R_(dots_piece_of)(const R_(pn_conv_dots) *t, const real *g
     return piece;
 }
 
-/* The same over all images, piece by piece: whole rows, or parts of one. */
+/* The same over all images, piece by piece: some rows, or a part of one. */
 static void R_(dots_images)(const R_(pn_conv_dots) *t, int64_t row, int64_t rows) {
-    const int64_t cuts = GEMM_CEIL(t->pixels, 2 * DOTS_PIECE), lines = cuts > 1 ? 1 : GEMM_CEIL(DOTS_PIECE, t->pixels);
-    for (int64_t image = 0; image < t->images; image++) {
-        for (int64_t line = 0; line < t->rows; line += lines) {
-            for (int64_t cut = 0; cut < cuts; cut++) {
-                const int64_t from = t->pixels * cut / cuts, pixels = t->pixels * (cut + 1) / cuts - from;
-                const real *g = t->g + image * t->g_image + line * t->g_row + from * PN_CONV_LANES;
-                const real *x = t->x + image * t->x_image + line * t->x_row + from * t->step;
-                const R_(dots_piece) piece = R_(dots_piece_of)(t, g, x, GEMM_MIN(lines, t->rows - line), pixels);
-                R_(dots_piece_taps)(t, &piece, row, rows);
-            }
+    const int64_t cuts = GEMM_CEIL(t->pixels, 2 * DOTS_PIECE), parts = GEMM_CEIL(t->rows, DOTS_PIECE / GEMM_CEIL(t->pixels, cuts) + 1);
+    for (int64_t i = 0; i < t->images * parts; i++) {
+        const int64_t image = i / parts, line = t->rows * (i % parts) / parts, lines = t->rows * (i % parts + 1) / parts - line;
+        for (int64_t cut = 0; cut < cuts; cut++) {
+            const int64_t from = t->pixels * cut / cuts, pixels = t->pixels * (cut + 1) / cuts - from;
+            const real *g = t->g + image * t->g_image + line * t->g_row + from * PN_CONV_LANES;
+            const real *x = t->x + image * t->x_image + line * t->x_row + from * t->step;
+            const R_(dots_piece) piece = R_(dots_piece_of)(t, g, x, lines, pixels);
+            R_(dots_piece_taps)(t, &piece, row, rows);
         }
     }
 }

@@ -92,12 +92,13 @@ static const R_(conv_block_fn) R_(conv_blocks)[CONV_WIDE][CONV_MR] = {CONV_TILES
 static void R_(conv_tile)(const R_(pn_conv_tile) *t) {
     const int64_t vectors = t->pixels * CONV_PARTS, panels = GEMM_CEIL(t->m, CONV_MR);
     const int64_t tiles = GEMM_CEIL(vectors, t->m <= CONV_WIDE_MR ? CONV_WIDE : CONV_NV);
+    const int64_t apart = t->apart ? t->apart : t->k * CONV_MR;
     for (int64_t q = 0, first = 0; q < tiles; q++) {
         const int64_t next = vectors * (q + 1) / tiles;
         const R_(conv_block_fn) *blocks = R_(conv_blocks)[next - first - 1];
         for (int64_t p = 0, r = 0; p < panels; p++) {
             const int64_t end = t->m * (p + 1) / panels;
-            blocks[end - r - 1](t, t->w + p * t->k * CONV_MR, t->y + r * t->ldy, t->bias ? t->bias + r : NULL, first);
+            blocks[end - r - 1](t, t->w + p * apart, t->y + r * t->ldy, t->bias ? t->bias + r : NULL, first);
             r = end;
         }
         first = next;

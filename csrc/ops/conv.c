@@ -3,7 +3,13 @@
 #include "ops/blocks.h"
 #include "ops/conv_naive.h"
 #include "ops/conv_im2col.h"
+#include "ops/conv_direct.h"
 #include "ops/conv_winograd.h"
+
+/* One pass on tensors in blocks; scratch: what is shared, from here on. */
+static void R_(inner_pass)(const pn_call *c, pn_member *m, const pn_conv *v, conv_pass pass, const R_(pn_conv_io) *io, real *scratch) {
+    (v->algorithm == PN_CONV_DIRECT ? R_(direct_pass) : R_(wino_pass))(c, m, v, pass, io, scratch);
+}
 
 /* One pass of an algorithm that works on blocks of 16 samples. Plain tensors are laid out in blocks in front of it, a plain result behind it. */
 static void R_(blocked_pass)(const pn_call *c, pn_member *m, const pn_conv *v, conv_pass pass, const R_(pn_conv_io) *io) {
@@ -12,7 +18,7 @@ static void R_(blocked_pass)(const pn_call *c, pn_member *m, const pn_conv *v, c
     R_(pn_conv_io) inner = *io;
     if (pass == CONV_WEIGHT) pn_member_barrier(m); /* scratch may be in use by the pass before */
     if (c->layout != PN_PLAIN) {
-        R_(wino_pass)(c, m, v, pass, io, c->scratch);
+        R_(inner_pass)(c, m, v, pass, io, c->scratch);
         return;
     }
     inner.x = x, inner.y = y;
@@ -20,7 +26,7 @@ static void R_(blocked_pass)(const pn_call *c, pn_member *m, const pn_conv *v, c
     if (pass != CONV_INPUT) R_(blocks_move)(c, m, x, io->x, &b.x, true, false);
     if (pass != CONV_OUTPUT) R_(blocks_move)(c, m, y, io->y, &b.y, true, false);
     pn_member_barrier(m);
-    R_(wino_pass)(c, m, v, pass, &inner, y + b.y_size);
+    R_(inner_pass)(c, m, v, pass, &inner, y + b.y_size);
     if (pass == CONV_WEIGHT) return;
     pn_member_barrier(m);
     R_(blocks_move)(c, m, io->to, inner.to, pass == CONV_OUTPUT ? &b.y : &b.x, false, io->add);
@@ -77,6 +83,7 @@ void R_(pn_conv_bias)(const pn_call *c, pn_member *m, real *gb, const real *gy, 
 
 #else
 #include "ops/blocks.h"
+#include "ops/conv_direct.h"
 #include "ops/conv_im2col.h"
 #include "ops/conv_naive.h"
 #include "ops/conv_winograd.h"
@@ -97,15 +104,16 @@ static double work_of(const pn_conv *v) { return (double)v->n * (double)(v->grou
 /* Multiplications of Winograd's algorithm with tiles of m x m, for one pair of channels and one sample. */
 static int64_t wino_work(const pn_conv *v, int64_t m) { return pn_blocks_of(v->p, m) * pn_blocks_of(v->q, m) * (m + 2) * (m + 2); }
 
-/* "auto" */
-static int choose(const pn_conv *v) {
+/* "auto": blocks of 16 samples where they are full enough. A plain 1x1 convolution is a matrix product already, not worth the way to blocks and back. */
+static int choose(const pn_conv *v, pn_layout layout) {
     const bool full = v->n * 8 >= pn_blocks_of(v->n, PN_LAYOUT_LANES) * PN_LAYOUT_LANES * 5; /* of the lanes of all blocks, 5/8 */
     if (work_of(v) <= NAIVE_WORK) return PN_CONV_NAIVE;
-    if (!wino_fits(v) || !full || v->c < WINOGRAD_CHANNELS || v->o < WINOGRAD_CHANNELS) return PN_CONV_IM2COL;
+    if (!full || !direct_fits(v) || (layout == PN_PLAIN && conv_taps(v) == 1)) return PN_CONV_IM2COL;
+    if (!wino_fits(v) || v->c < WINOGRAD_CHANNELS || v->o < WINOGRAD_CHANNELS) return PN_CONV_DIRECT;
     return wino_work(v, 4) <= wino_work(v, 2) ? PN_CONV_WINOGRAD4 : PN_CONV_WINOGRAD2;
 }
 
-pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y, const pn_value *attrs) {
+pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y, const pn_value *attrs, pn_layout layout) {
     int64_t behind;
     pn_conv v = {.n = x->dim[0], .groups = attrs[PN_CONV_GROUPS].i, .c = weight->dim[1], .h = x->dim[2], .w = x->dim[3], .p = y->dim[2], .q = y->dim[3]};
     v.o = weight->dim[0] / v.groups;
@@ -114,11 +122,11 @@ pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y,
     v.dh = pair(&attrs[PN_CONV_DILATION], 0), v.dw = pair(&attrs[PN_CONV_DILATION], 1);
     pn_conv_padding(attrs, 0, &v.top, &behind);
     pn_conv_padding(attrs, 1, &v.left, &behind);
-    v.algorithm = attrs[PN_CONV_ALGORITHM].i == PN_CONV_AUTO ? choose(&v) : (int)attrs[PN_CONV_ALGORITHM].i;
+    v.algorithm = attrs[PN_CONV_ALGORITHM].i == PN_CONV_AUTO ? choose(&v, layout) : (int)attrs[PN_CONV_ALGORITHM].i;
     return v;
 }
 
-bool pn_conv_is_blocked(const pn_conv *v) { return v->algorithm >= PN_CONV_WINOGRAD2; }
+bool pn_conv_is_blocked(const pn_conv *v) { return v->algorithm >= PN_CONV_DIRECT; }
 
 /* x and y in blocks of 16 samples, and how many elements that takes. */
 typedef struct conv_blocks {
@@ -153,8 +161,12 @@ pn_status pn_conv_needs(pn_infer *q, const pn_conv *v) {
     if (v->algorithm == PN_CONV_NAIVE) return PN_OK;
     if (pn_conv_is_blocked(v)) {
         const conv_blocks b = conv_blocks_of(v);
-        q->member_scratch = wino_member_scratch(v, pn_dtype_bytes(dtype));
-        q->scratch = dtype == PN_F32 ? wino_scratch_f(q->kernels, v) : wino_scratch_d(q->kernels, v);
+        if (v->algorithm == PN_CONV_DIRECT) {
+            (dtype == PN_F32 ? direct_needs_f : direct_needs_d)(q->kernels, v, &q->scratch, &q->member_scratch);
+        } else {
+            q->member_scratch = wino_member_scratch(v, pn_dtype_bytes(dtype));
+            q->scratch = dtype == PN_F32 ? wino_scratch_f(q->kernels, v) : wino_scratch_d(q->kernels, v);
+        }
         if (q->layout == PN_PLAIN) q->scratch += (size_t)(b.x_size + b.y_size) * pn_dtype_bytes(dtype);
         return PN_OK;
     }
@@ -181,13 +193,19 @@ static pn_status check_pair(pn_infer *q, const char *name, const pn_value *v, in
 }
 
 /* An algorithm that was asked for must be possible. */
-static pn_status check_winograd(pn_infer *q) {
+static pn_status check_algorithm(pn_infer *q) {
     const pn_value *stride = &q->attrs[PN_CONV_STRIDE], *dilation = &q->attrs[PN_CONV_DILATION];
     const pn_shape *weight = &q->in[1];
     const pn_conv v = {
         .kh = weight->dim[2], .kw = weight->dim[3], .sh = pair(stride, 0), .sw = pair(stride, 1), .dh = pair(dilation, 0), .dw = pair(dilation, 1)};
+    const int64_t algorithm = q->attrs[PN_CONV_ALGORITHM].i;
     char text[256];
-    if (q->attrs[PN_CONV_ALGORITHM].i < PN_CONV_WINOGRAD2 || wino_fits(&v)) return PN_OK;
+    if (algorithm == PN_CONV_DIRECT && !direct_fits(&v))
+        return pn_fail(
+            q->error, PN_E_VALUE,
+            "algorithm is direct, for which stride and the kernel with its dilation may be %d at most, but stride is (%lld, %lld) and the kernel (%lld, %lld)",
+            DIRECT_REACH, (long long)v.sh, (long long)v.sw, (long long)((v.kh - 1) * v.dh + 1), (long long)((v.kw - 1) * v.dw + 1));
+    if (algorithm < PN_CONV_WINOGRAD2 || wino_fits(&v)) return PN_OK;
     return pn_fail(q->error, PN_E_VALUE,
                    "algorithm is winograd, which is for kernels of 3 x 3 with stride 1 and dilation 1, but weight has shape %s, stride is (%lld, %lld) and "
                    "dilation (%lld, %lld)",
@@ -204,8 +222,7 @@ pn_status pn_conv_check(pn_infer *q) {
     if (status) return status;
     if (weight->rank != 4) return pn_fail_shape(q, "weight", 1, "four dimensions, the last two being the kernel's");
     if (pn_shape_size(weight) == 0) return pn_fail_shape(q, "weight", 1, "sizes of at least 1");
-    if (!status) status = check_winograd(q);
-    if (status) return status;
+    if ((status = check_algorithm(q))) return status;
     if (groups < 1) return pn_fail(q->error, PN_E_VALUE, "groups is %lld, expected at least 1", (long long)groups);
     if (weight->dim[0] % groups)
         return pn_fail(q->error, PN_E_VALUE, "weight has shape %s: its %lld channels cannot be shared out to %lld groups", pn_shape_text(weight, text),

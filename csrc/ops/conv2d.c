@@ -10,7 +10,7 @@
 #include "ops/fused.h"
 
 static void R_(forward)(const pn_call *c, pn_member *m) {
-    const pn_conv v = pn_conv_of(&c->in[0].shape, &c->in[1].shape, &c->out[0].shape, c->attrs);
+    const pn_conv v = pn_conv_of(&c->in[0].shape, &c->in[1].shape, &c->out[0].shape, c->attrs, (pn_layout)c->layout);
     double p[2];
     const R_(pn_conv_io) io = {
         .x = c->in[0].data,
@@ -25,7 +25,7 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
 
 static void R_(backward)(const pn_call *c, pn_member *m) {
     const pn_shape *y = &c->gout[0].shape;
-    const pn_conv v = pn_conv_of(&c->in[0].shape, &c->in[1].shape, y, c->attrs);
+    const pn_conv v = pn_conv_of(&c->in[0].shape, &c->in[1].shape, y, c->attrs, (pn_layout)c->layout);
     if (c->attrs[ACTIVATION].i >= 0) R_(through_activation)(c, m);
     R_(pn_conv_io) io = {.x = c->in[0].data, .w = c->in[1].data, .y = c->gout[0].data, .act = -1};
     for (int i = 0; i < 2; i++) {
@@ -93,17 +93,16 @@ static pn_status infer(pn_infer *q) {
     status = infer_size(q, 0);
     if (!status) status = infer_size(q, 1);
     if (status) return status;
-    const pn_conv v = pn_conv_of(&q->in[0], &q->in[1], &q->out[0], q->attrs);
+    const pn_conv v = pn_conv_of(&q->in[0], &q->in[1], &q->out[0], q->attrs, q->layout);
     return pn_conv_needs(q, &v);
 }
 
-/* Blocks of 16 samples where the algorithm works on them, whatever comes. */
+/* Blocks of 16 samples where the algorithm works on them. */
 static pn_layout layout(const pn_shape in[2], const pn_value *attrs, pn_layout incoming) {
     pn_shape y = in[0];
     int64_t n, f, s;
-    (void)incoming;
     for (int dim = 0; dim < 2; dim++) y.dim[2 + dim] = size_of(in, attrs, dim, &n, &f, &s);
-    const pn_conv v = pn_conv_of(&in[0], &in[1], &y, attrs);
+    const pn_conv v = pn_conv_of(&in[0], &in[1], &y, attrs, incoming);
     return pn_conv_is_blocked(&v) ? PN_BATCH_INNER : PN_PLAIN;
 }
 

@@ -5,7 +5,7 @@ from pyneuro.nn import _check
 
 _ops = _core.ops
 _conv2d, _conv_transpose2d, _reshape = _ops["conv2d"], _ops["conv_transpose2d"], _ops["reshape"]
-ALGORITHMS = ("auto", "naive", "im2col", "winograd2", "winograd4")
+ALGORITHMS = ("auto", "naive", "im2col", "direct", "winograd2", "winograd4")
 
 
 def _tensor(x):
@@ -147,9 +147,10 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
 
     stride, dilation: a number or (rows, columns).     padding: the same, "valid" (0), or "same", which keeps the size
     at stride 1.     groups: that many separate convolutions side by side; C means depthwise.
-    algorithm: "auto" chooses by shape; "naive" is the definition as loops, "im2col" a matrix product; "winograd2" and
-    "winograd4" are Winograd's for kernels of 3 x 3 with stride and dilation 1, in tiles of 2 x 2 or 4 x 4 outputs: 9/4
-    or 4 times fewer multiplications, at the price of about two or four times the rounding error of a plain sum.
+    algorithm: "auto" chooses by shape; "naive" is the definition as loops, "im2col" a matrix product; "direct" sums
+    over taps with 16 samples side by side, for batches that fill most of such a block; "winograd2" and "winograd4" are
+    Winograd's for kernels of 3 x 3 with stride and dilation 1, in tiles of 2 x 2 or 4 x 4 outputs: 9/4 or 4 times fewer
+    multiplications, at the price of about two or four times the rounding error of a plain sum.
 
     Raises ValueError naming both shapes when they do not fit or nothing would come out. Source: lectures 001 and 003;
     PyTorch's function.

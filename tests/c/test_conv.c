@@ -3,8 +3,8 @@
 
 /* Every algorithm on the same cases; the driver compares gradients with differences, teams and levels with each other. */
 static void check_conv(const char *name, const char *attrs, int n, const char *const *inputs) {
-    static const char *const algorithms[] = {"auto", "naive", "im2col"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const algorithms[] = {"auto", "naive", "im2col", "direct"};
+    for (int i = 0; i < 4; i++) {
         char text[256];
         snprintf(text, sizeof text, "%s algorithm=%s", attrs, algorithms[i]);
         check_all(name, text, n, inputs);
@@ -54,13 +54,24 @@ TEST(conv2d_winograd) {
     check_op("conv2d", "algorithm=winograd4 padding=1", "1,97,3,3;98,97,3,3"); /* pairs of channel blocks */
 }
 
+/* Whole blocks of samples and ragged ones; windows of many channels, of parts of a row; phases that no tap reaches; depthwise. */
+TEST(conv2d_direct) {
+    check_op("conv2d", "algorithm=direct padding=1", "17,3,5,4;5,3,3,3;5");
+    check_op("conv2d", "algorithm=direct padding=1 stride=2", "16,5,6,5;9,5,3,3;9");
+    check_op("conv2d", "algorithm=direct stride=4,3 padding=1,2", "3,2,9,8;3,2,2,2");
+    check_op("conv2d", "algorithm=direct padding=1", "2,90,3,3;7,90,3,3;7");
+    check_op("conv2d", "algorithm=direct padding=0,1", "1,60,1,200;3,60,1,3");
+    check_op("conv2d", "algorithm=direct groups=5 padding=2", "18,5,4,4;5,1,5,5;5");
+    check_op("conv_transpose2d", "algorithm=direct stride=3 groups=2", "17,4,3,4;4,3,2,2;6");
+}
+
 TEST(conv2d_with_activation) { /* as plans fuse it; functions that do not blow up a rounding of their argument */
     static const int acts[] = {PN_ACT_tanh, PN_ACT_sigmoid, PN_ACT_relu};
     char attrs[64];
-    static const char *const algorithms[] = {"naive", "im2col", "winograd2"};
-    for (int i = 0; i < 9; i++) {
-        CHECK(!pn_acts[acts[i / 3]].needs_x, "%s cannot be fused", pn_acts[acts[i / 3]].name);
-        snprintf(attrs, sizeof attrs, "activation=%d padding=1 algorithm=%s", acts[i / 3], algorithms[i % 3]);
+    static const char *const algorithms[] = {"naive", "im2col", "direct", "winograd2"};
+    for (int i = 0; i < 12; i++) {
+        CHECK(!pn_acts[acts[i / 4]].needs_x, "%s cannot be fused", pn_acts[acts[i / 4]].name);
+        snprintf(attrs, sizeof attrs, "activation=%d padding=1 algorithm=%s", acts[i / 4], algorithms[i % 4]);
         check_all("conv2d", attrs, LIST("2,2,5,6;3,2,3,3;3", "2,2,9,9;3,2,3,3", "3,2,1,2;2,2,3,3;2"));
     }
 }

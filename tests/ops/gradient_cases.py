@@ -201,7 +201,7 @@ def convolution(rng, name):
     ]
     for k, (x, w, attrs) in enumerate(plain):
         winograd = w[2:] == (3, 3) and not {"stride", "dilation"} & attrs.keys()
-        for algorithm in ("naive", "im2col", *(("winograd2", "winograd4") if winograd else ())):
+        for algorithm in ("naive", "im2col", "direct", *(("winograd2", "winograd4") if winograd else ())):
             given = {**attrs, "algorithm": algorithm}
             channels = w[1] * attrs.get("groups", 1)
             if turned:

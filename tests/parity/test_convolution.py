@@ -43,7 +43,7 @@ NAMES = [f"{name}{args}{options}" for name, args, options, _ in LAYERS]
 
 
 @pytest.mark.parametrize("dtype", REAL)
-@pytest.mark.parametrize("algorithm", ["auto", "naive", "im2col"])
+@pytest.mark.parametrize("algorithm", ["auto", "naive", "im2col", "direct"])
 @pytest.mark.parametrize(("name", "args", "options", "shape"), LAYERS, ids=NAMES)
 def test_layers(name, args, options, shape, algorithm, dtype):
     rng = np.random.default_rng(3)

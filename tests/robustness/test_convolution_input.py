@@ -111,7 +111,7 @@ WRONG_ARGUMENT = [
     (
         lambda: nn.Conv2d(1, 1, 3, algorithm="fast"),
         ValueError,
-        "Conv2d: algorithm must be one of 'auto', 'naive', 'im2col', 'winograd2', 'winograd4', got 'fast'",
+        "Conv2d: algorithm must be one of 'auto', 'naive', 'im2col', 'direct', 'winograd2', 'winograd4', got 'fast'",
     ),
     (
         lambda: nn.ConvTranspose2d(1, 1, 3, 2, output_padding=2),
@@ -147,7 +147,7 @@ def test_words_of_keras_that_mean_the_same():
     assert repr(layer) == "Conv2d(2, 3, kernel_size=(3, 3), stride=(2, 2), dilation=(2, 2), bias=False)"
 
 
-@pytest.mark.parametrize("algorithm", ["naive", "im2col"])
+@pytest.mark.parametrize("algorithm", ["naive", "im2col", "direct"])
 def test_nan_stays_where_it_reaches(algorithm):
     """A missing pixel spoils the outputs whose window holds it, and no other."""
     x = np.ones((1, 1, 6, 6), np.float32)
