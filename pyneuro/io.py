@@ -26,7 +26,7 @@ LAYERS = (
     "Identity",
     "Sigmoid", "Tanh", "Softsign", "SELU", "SiLU", "LogSigmoid", "Step", "ReLU", "LeakyReLU", "ELU", "Hardtanh", "GELU",
     "Softplus", "PReLU", "Softmax", "LogSoftmax",
-    "LayerNorm", "GroupNorm", "InstanceNorm2d", "BatchNorm1d", "BatchNorm2d",
+    "LayerNorm", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "BatchNorm1d", "BatchNorm2d",
     "MaxPool1d", "MaxPool2d", "AvgPool1d", "AvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d", "Dropout2d", "Unflatten",
     "CircularPad1d", "CircularPad2d", "ConstantPad1d", "ConstantPad2d", "ReflectionPad1d", "ReflectionPad2d",

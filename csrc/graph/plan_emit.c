@@ -198,6 +198,7 @@ static void emit_add(plan_builder *b, const plan_node *n, int value, int part) {
     plan_code *code = append(b, n, PLAN_ADD);
     pn_view *in = make_views(b, n, &value, 1), *out = make_views(b, n, &value, 1);
     code->fn = n->real ? pn_plan_run_add_d : pn_plan_run_add_f;
+    if (in && out) in->shape = out->shape = pn_layout_shape(&b->values[value].shape, b->values[value].layout); /* lanes behind the last sample too */
     code->call.in = in;
     code->call.out = out;
     code->call.n_in = code->call.n_out = 1;

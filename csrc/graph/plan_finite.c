@@ -146,7 +146,7 @@ static bool blame(pn_plan *p, int i) {
     const pn_call *c = &code->call;
     const bool forward = note->phase != PLAN_BACKWARD;
     const operands made = {note, c->op, forward ? c->out : c->gin, forward ? c->n_out : c->n_in};
-    if (note->phase == PLAN_CHECK || c->op == &pn_op_reorder || all_finite(p, &made)) return false;
+    if (note->phase == PLAN_CHECK || c->op == &pn_op_reorder || (note->phase == PLAN_ADD && note->layout) || all_finite(p, &made)) return false;
     const pn_shape *shape = NULL;
     char text[256];
     const char *kind = kind_of(p, &made, &shape);

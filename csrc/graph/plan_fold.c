@@ -109,6 +109,7 @@ pn_status pn_plan_fold_norms(plan_builder *b) {
     b->nodes = NULL; /* the list is written anew, with the new nodes in front of their convolutions */
     b->n_nodes = b->c_nodes = 0;
     for (int i = 0; i < n; i++) {
+        if (old[i].op == norm && !old[i].live) continue; /* its output is the convolution's now */
         pn_status status = reader[i] >= 0 ? fold(b, &old[i], &old[reader[i]], eps) : PN_OK;
         plan_node *to = status ? NULL : pn_plan_add_node(b, 0);
         if (!to) return pn_plan_out_of_memory(b);

@@ -4,6 +4,7 @@
 #include "kernels/elementwise_impl.h"
 #include "kernels/reduce_impl.h"
 #include "kernels/batch_norm_impl.h"
+#include "kernels/layer_norm_impl.h"
 #include "kernels/softmax_impl.h"
 #include "kernels/dropout_impl.h"
 #include "kernels/pool_impl.h"
@@ -32,6 +33,7 @@ static void R_(fill)(R_(pn_kernels) *t) {
         .max = R_(max),
         .abs_max = R_(abs_max),
         .column_sums = R_(column_sums),
+        .layer_norm = {R_(row_rescale), R_(row_products), R_(row_gradient), R_(weight_sums)},
         .batch_norm = {R_(moments), R_(products), R_(rescale), R_(gradient), R_(column_moments), R_(column_products), R_(column_rescale), R_(column_gradient)},
         .softmax = R_(softmax),
         .log_softmax = R_(log_softmax),

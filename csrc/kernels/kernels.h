@@ -70,6 +70,16 @@ typedef struct pn_hyper {
                                 const real *p, const real *q, bool add);                                                                                       \
     }
 
+/* What layer norm and group norm do to a row: kernels/layer_norm_impl.h. */
+#define PN_LAYER_NORM_TABLE(real)                                                                                                                              \
+    struct {                                                                                                                                                   \
+        void (*rescale)(real * y, const real *x, const real *w, const real *b, int64_t n, real middle, real a, real q);  /* w, b may be NULL */                \
+        void (*products)(double *one, double *two, const real *g, const real *w, const real *x, int64_t n, real middle); /* added to */                        \
+        void (*gradient)(real * gx, const real *g, const real *w, const real *x, int64_t n, double weight, double middle, double p, double q, double a,        \
+                         bool add);                                                                                                                            \
+        void (*weight_sums)(double *gw, double *gb, const real *g, const real *x, const double *moments, int64_t rows, int64_t cols, int64_t n);               \
+    }
+
 /* Windows of a pooling that are alike. Output e of chunk c has its taps at x[from[i] + c step + e], which are the places at[i] + c shift + e slope of their
  * plane. All but max_taps go over blocks of PN_LAYOUT_LANES samples: run is that, slope 0. ahead: from one row of windows to the next. */
 typedef struct pn_taps {
@@ -100,6 +110,7 @@ typedef int64_t pn_place_d;
         real (*abs_max)(const real *x, int64_t n); /* 0 for n == 0; not finite if any element is not: the finite check */                                      \
         /* out[cols] (= or +=) sum over rows of x[rows, cols], in double, rows in order. ld: row stride of x. */                                               \
         void (*column_sums)(real * out, const real *x, int64_t rows, int64_t cols, int64_t ld, bool add);                                                      \
+        PN_LAYER_NORM_TABLE(real) layer_norm;                                                                                                                  \
         PN_BATCH_NORM_TABLE(real) batch_norm;                                                                                                                  \
         /* Per row of x[rows, cols]: softmax, log-softmax, log-sum-exp; stable (the row's maximum is taken off). y may be x. */                                \
         void (*softmax)(real * y, const real *x, int64_t rows, int64_t cols);                                                                                  \

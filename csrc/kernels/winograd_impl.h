@@ -125,6 +125,20 @@ GEMM_INLINE void R_(wino_finish_line)(const int n, V *to, const int step, const 
     to[2 * step] = C(WINO_A2 / WINO_NA) * even_a + C(WINO_B2 / WINO_NB) * even_b + s[5];
 }
 
+/* Fetches a tile of the next channel, whose planes lie too far apart for the hardware to guess; `side` rows, of which neighbours share all but four columns. */
+GEMM_INLINE void R_(wino_ahead)(const real *x, int64_t row, int side, bool write) {
+    GEMM_UNROLL for (int i = 0; i < side; i++, x += row) {
+        GEMM_UNROLL for (int j = side > 4 ? side - 4 : 0; j < side; j++) {
+            GEMM_UNROLL for (int s = 0; s < WINO_LANES; s += 64 / (int)sizeof(real)) {
+                if (write)
+                    __builtin_prefetch(x + j * WINO_LANES + s, 1);
+                else
+                    __builtin_prefetch(x + j * WINO_LANES + s);
+            }
+        }
+    }
+}
+
 /* ---- tiles of x: V lanes of one tile from x (rows `row` apart) to v (points ldv apart) */
 GEMM_INLINE void R_(wino_input_tile)(const int n, const bool whole, const real *x, int64_t row, const pn_wino_place *p, int lanes, real *v, int64_t ldv) {
     V t[6 * 6];
@@ -157,6 +171,7 @@ GEMM_INLINE void R_(wino_input_all)(const int n, const R_(pn_wino_tiles) *t) {
             const real *x = t->x + c * t->plane + p->at;
             real *v = t->v + (c * t->tiles + k) * WINO_LANES;
             const bool whole = p->top == 0 && p->left == 0 && p->bottom == n && p->right == n && p->lanes == WINO_LANES;
+            R_(wino_ahead)(x + t->plane, t->row, n, false);
             for (int s = 0; s < WINO_LANES; s += V_LANES) {
                 if (whole)
                     R_(wino_input_tile)(n, true, x + s, t->row, p, V_LANES, v + s, t->ldv);
@@ -201,6 +216,7 @@ GEMM_INLINE void R_(wino_output_all)(const int n, const R_(pn_wino_tiles) *t) {
             const pn_wino_place *p = &t->places[k];
             const real *v = t->v + (c * t->tiles + k) * WINO_LANES, bias = t->bias ? t->bias[c] : 0;
             real *y = t->y + c * t->plane + p->at;
+            R_(wino_ahead)(y + t->plane, t->row, n - 2, true);
             for (int s = 0; s < WINO_LANES; s += V_LANES) {
                 if (p->bottom == n - 2 && p->right == n - 2)
                     R_(wino_output_tile)(n, true, t, y + s, bias, p, v + s);
@@ -254,12 +270,16 @@ static void R_(wino_weights)(const R_(pn_wino_weights) *t, int64_t lo, int64_t h
 
 /* ---- tiles of gy, channels as lanes */
 
-/* to[sample][channel] of 16 channels `plane` apart, those from `channels` on 0 */
-static void R_(wino_turn)(real *to, const real *y, int64_t plane, int64_t channels) {
+/* to[sample][channel] of 16 channels `plane` apart, those from `channels` on 0; fetches what lies `next` behind, for the tile after this one */
+static void R_(wino_turn)(real *to, const real *y, int64_t plane, int64_t channels, int64_t next) {
     for (int c0 = 0; c0 < WINO_LANES; c0 += V_LANES) {
         for (int s0 = 0; s0 < WINO_LANES; s0 += V_LANES) {
             V r[V_LANES];
-            _Pragma("GCC unroll 16") for (int i = 0; i < V_LANES; i++) r[i] = c0 + i < channels ? V_load(y + (c0 + i) * plane + s0) : V_of(0);
+            _Pragma("GCC unroll 16") for (int i = 0; i < V_LANES; i++) {
+                const real *from = y + (c0 + i) * plane + s0;
+                r[i] = c0 + i < channels ? V_load(from) : V_of(0);
+                __builtin_prefetch(from + next);
+            }
             V_turn(r);
             _Pragma("GCC unroll 16") for (int i = 0; i < V_LANES; i++) V_store(to + (s0 + i) * WINO_LANES + c0, r[i]);
         }
@@ -291,7 +311,7 @@ GEMM_INLINE void R_(wino_gradient_block)(const int n, const R_(pn_wino_tiles) *t
         for (int j = 0; j < n - 2; j++) {
             real *to = room + (i * (n - 2) + j) * WINO_LANES * WINO_LANES;
             if (i < p->bottom && j < p->right)
-                R_(wino_turn)(to, y + i * t->row + j * WINO_LANES, t->plane, t->channels - c);
+                R_(wino_turn)(to, y + i * t->row + j * WINO_LANES, t->plane, t->channels - c, (n - 2) * WINO_LANES);
             else
                 memset(to, 0, WINO_LANES * WINO_LANES * sizeof(real));
         }

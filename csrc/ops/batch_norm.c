@@ -5,8 +5,8 @@
  * become once the step is known to be good (PN_COMMITS): r + momentum (batch's - r), where the variance is divided by n - 1 as in PyTorch; the y of the
  * same step uses the one divided by n. momentum none: the plain mean over all batches.
  *
- * Three phases with a barrier behind the first two: sums by chunk and channel, in double around a middle value; then per channel what the last phase needs;
- * then y or gx. Chunks are cut by shape alone. Cost: 8 per element. The activation is for plans, as in linear.c; so is the residual: an addition behind the batch norm.
+ * Three phases: sums by chunk and channel, in double around a middle value; then per channel what the last phase needs; then y or gx. With many channels a
+ * member takes a channel through all three, else there are barriers between them. Chunks are cut by shape alone. Cost: 8 per element. The activation is for plans, as in linear.c; so is the residual: an addition behind the batch norm.
  * Sources: Ioffe and Szegedy 2015; PyTorch's conventions.
  */
 #ifdef PN_REAL_PASS
@@ -163,42 +163,57 @@ static void R_(prepare_backward)(const pn_call *c, const geometry *g, const work
     }
 }
 
-static void R_(forward)(const pn_call *c, pn_member *m) {
-    const geometry g = geometry_of(&c->in[0].shape, (pn_layout)c->layout, c->attrs);
-    double params[2];
-    const work w = work_of(c, &g, sizeof(real), params, false);
-    const real *x = c->in[0].data;
-    int64_t lo, hi;
-    pn_member_share(m, g.channels, SHARE, &lo, &hi);
-    if (c->attrs[TRAINING].i) { /* sums are taken around the first value of each channel */
-        for (int64_t k = lo; k < hi; k++) ((real *)w.middle)[k] = x[k * g.run];
-        pn_member_barrier(m);
-        R_(walk)(c, m, &g, &w, false);
-        pn_member_barrier(m);
-    }
-    for (int64_t k = lo; k < hi; k++) {
-        R_(statistics)(c, &g, &w, k);
-        R_(prepare_forward)(c, &w, k);
-    }
-    pn_member_barrier(m);
-    R_(walk)(c, m, &g, &w, true);
+/* Around which value a channel is summed: its first one, or its mean. */
+static void R_(begin)(const pn_call *c, const geometry *g, const work *w, int64_t k) {
+    ((real *)w->middle)[k] = w->back ? (real)((const moment *)c->saved)[k].middle : ((const real *)c->in[0].data)[k * g->run];
 }
 
-static void R_(backward)(const pn_call *c, pn_member *m) {
-    const geometry g = geometry_of(&c->in[0].shape, (pn_layout)c->layout, c->attrs);
-    double params[2];
-    const work w = work_of(c, &g, sizeof(real), params, true);
-    int64_t lo, hi;
-    pn_member_share(m, g.channels, SHARE, &lo, &hi);
-    for (int64_t k = lo; k < hi; k++) ((real *)w.middle)[k] = (real)((const moment *)c->saved)[k].middle;
-    pn_member_barrier(m);
-    R_(walk)(c, m, &g, &w, false);
-    pn_member_barrier(m);
-    for (int64_t k = lo; k < hi; k++) R_(prepare_backward)(c, &g, &w, k);
-    if (!c->gin[0].data) return;
-    pn_member_barrier(m);
-    R_(walk)(c, m, &g, &w, true);
+/* Between the sums of a channel and what follows from them. */
+static void R_(settle)(const pn_call *c, const geometry *g, const work *w, int64_t k) {
+    if (w->back) {
+        R_(prepare_backward)(c, g, w, k);
+        return;
+    }
+    R_(statistics)(c, g, w, k);
+    R_(prepare_forward)(c, w, k);
 }
+
+/* Channel by channel: the second pass finds in the member's own cache what the first one has read. */
+static void R_(by_channel)(const pn_call *c, pn_member *m, const geometry *g, const work *w, bool sums, bool writes) {
+    int64_t lo, hi;
+    pn_member_range(m, g->channels, &lo, &hi);
+    for (int64_t k = lo; k < hi && !pn_member_stopped(m); k++) {
+        if (sums) R_(begin)(c, g, w, k);
+        for (int64_t i = 0; sums && i < g->chunks; i++) R_(sum_runs)(c, m, g, w, i, k);
+        R_(settle)(c, g, w, k);
+        for (int64_t i = 0; writes && i < g->chunks; i++) R_(write_runs)(c, m, g, w, i, k);
+    }
+}
+
+/* Few channels, or channels side by side: each phase is shared by its chunks. */
+static void R_(by_phase)(const pn_call *c, pn_member *m, const geometry *g, const work *w, bool sums, bool writes) {
+    int64_t lo, hi;
+    pn_member_share(m, g->channels, SHARE, &lo, &hi);
+    if (sums) {
+        for (int64_t k = lo; k < hi; k++) R_(begin)(c, g, w, k);
+        pn_member_barrier(m);
+        R_(walk)(c, m, g, w, false);
+        pn_member_barrier(m);
+    }
+    for (int64_t k = lo; k < hi; k++) R_(settle)(c, g, w, k);
+    if (!writes) return;
+    pn_member_barrier(m);
+    R_(walk)(c, m, g, w, true);
+}
+
+static void R_(normalize)(const pn_call *c, pn_member *m, bool back) {
+    const geometry g = geometry_of(&c->in[0].shape, (pn_layout)c->layout);
+    double params[2];
+    const work w = work_of(c, &g, sizeof(real), params, back);
+    (g.by_channel ? R_(by_channel) : R_(by_phase))(c, m, &g, &w, back || c->attrs[TRAINING].i, !back || c->gin[0].data);
+}
+static void R_(forward)(const pn_call *c, pn_member *m) { R_(normalize)(c, m, false); }
+static void R_(backward)(const pn_call *c, pn_member *m) { R_(normalize)(c, m, true); }
 
 #else
 #include "ops/fused.h"
@@ -206,6 +221,7 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
 enum { MEAN = 1, VAR, COUNT, WEIGHT, BIAS, RESIDUAL }; /* inputs; outputs too */
 enum { TRAINING, TRACK, MOMENTUM, EPS, ACTIVATION };   /* attributes */
 #define SHARE 8     /* channels that a member finishes at a time */
+#define MANY 16     /* channels that are enough for a team */
 #define CHUNK 16384 /* elements of a chunk */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -217,7 +233,8 @@ typedef struct geometry {
     int64_t lanes;  /* samples in the last block of 16, 0 when it is full or there are no blocks */
     int64_t chunk;  /* images that are summed at a time */
     int64_t chunks;
-    bool by_column; /* run is 1: whole rows are worked on */
+    bool by_channel; /* a member takes all of a channel */
+    bool by_column;  /* run is 1: whole rows are worked on */
 } geometry;
 
 /* A channel's mean is middle + off, where middle is a real number and off what rounding it has left; scale is 1 / deviation. */
@@ -234,9 +251,8 @@ typedef struct work {
     bool back, sums; /* sums: backward wants them */
 } work;
 
-static geometry geometry_of(const pn_shape *x, pn_layout layout, const pn_value *attrs) {
+static geometry geometry_of(const pn_shape *x, pn_layout layout) {
     geometry g = {.images = x->dim[0], .channels = x->dim[1], .run = pn_shape_count(x, 2, x->rank)};
-    (void)attrs;
     g.values = g.images * g.run;
     if (layout == PN_BATCH_INNER) {
         g.lanes = g.images % PN_LAYOUT_LANES;
@@ -244,6 +260,7 @@ static geometry geometry_of(const pn_shape *x, pn_layout layout, const pn_value 
         g.run *= PN_LAYOUT_LANES;
     }
     g.by_column = g.run == 1;
+    g.by_channel = !g.by_column && g.channels >= MANY;
     const int64_t size = g.by_column ? g.channels : g.run;
     g.chunk = size > 0 && size < CHUNK ? CHUNK / size : 1;
     g.chunks = pn_blocks_of(g.images, g.chunk);
@@ -308,7 +325,7 @@ static pn_status infer(pn_infer *q) {
     const size_t bytes = pn_dtype_bytes(q->in[0].dtype);
     pn_status status = check_channels(q);
     if (status) return status;
-    const geometry g = geometry_of(&q->in[0], q->layout, q->attrs);
+    const geometry g = geometry_of(&q->in[0], q->layout);
     if ((status = check_numbers(q, g.values))) return status;
     q->n_out = q->attrs[TRAINING].i && q->attrs[TRACK].i ? 4 : 1;
     for (int i = 0; i < q->n_out; i++) q->out[i] = q->in[i];

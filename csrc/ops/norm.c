@@ -4,183 +4,214 @@
  * c / num_groups channels of one sample, w and b (c,) have one number a channel. y like x. Nothing crosses samples, and nothing is remembered.
  * With h = (x - mean) / deviation and g = gy w: gx = (g - mean g - h mean(g h)) / deviation, gw = sum of gy h, gb = sum of gy.
  *
- * The mean is taken off before anything is squared, so a row far from 0 keeps its digits. Sums run in double and in an order fixed by shape: a row in
- * pieces of PN_BLOCK, gradients of w and b chunk by chunk. Cost: about 8 per element. Sources: Ba et al. 2016; Wu and He 2018; lecture 004.
+ * Sums run in double around the row's first value, so a row far from 0 keeps its digits; one pass takes them, one writes. Few and long rows are cut for
+ * the team, others belong to one member each. Gradients of w and b are summed chunk by chunk. Cost: about 8 per element.
+ * Sources: Ba et al. 2016; Wu and He 2018; lecture 004.
  */
 #ifdef PN_REAL_PASS
 
-/* Numbers of w or b for elements [at, at + n) of a row: where they lie, or repeated along the runs into `room` (n). */
-static const real *R_(spread)(const layout *l, const R_(pn_kernels) *k, const real *from, int64_t row, int64_t at, int64_t n, real *room) {
-    from += row % l->groups * (l->inner ? l->n / l->inner : 0);
-    if (l->inner == 1) return from + at;
-    for (int64_t i = 0; i < n;) {
-        const int64_t channel = (at + i) / l->inner, end = least((channel + 1) * l->inner - at, n);
-        k->fill(room + i, from[channel], end - i);
-        i = end;
-    }
-    return room;
+/* ---- one unit of a row: a piece of a run ---- */
+
+/* y. */
+static void R_(write_unit)(const pn_call *c, const layout *l, int64_t row, int64_t unit) {
+    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const span s = span_of(l, row, unit);
+    const moment *saved = (const moment *)c->saved + row;
+    const real *x = (const real *)c->in[0].data + s.at, *w = c->n_in > 1 ? c->in[1].data : NULL, *b = c->n_in > 2 ? c->in[2].data : NULL;
+    const real middle = (real)saved->middle;
+    real *y = (real *)c->out[0].data + s.at;
+    const double a = saved->scale * (w && !l->by_column ? w[s.first] : 1), q = -saved->off * a;
+    if (w && l->by_column)
+        k->layer_norm.rescale(y, x, w + s.first, b ? b + s.first : NULL, s.n, middle, (real)a, (real)q);
+    else
+        k->batch_norm.rescale(y, x, s.n, middle, (real)a, (real)(q + (b ? b[s.first] : 0)));
 }
 
-/* One row: y, and its mean and 1 / deviation to saved (2). */
-static void R_(forward_row)(const pn_call *c, pn_member *m, const layout *l, int64_t row, double *saved) {
-    real *room = m->scratch;
+/* Sums of g and of g (x - middle), where g is gy, with layer_norm's weights gy w. */
+static void R_(sum_unit)(const pn_call *c, const layout *l, int64_t row, int64_t unit, double *sums) {
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
+    const span s = span_of(l, row, unit);
+    const real *x = (const real *)c->in[0].data + s.at, *gy = (const real *)c->gout[0].data + s.at, *w = c->n_in > 1 ? c->in[1].data : NULL;
+    const real middle = (real)((const moment *)c->saved)[row].middle;
+    sums[0] = sums[1] = 0;
+    if (w && l->by_column)
+        k->layer_norm.products(&sums[0], &sums[1], gy, w + s.first, x, s.n, middle);
+    else
+        k->batch_norm.products(&sums[0], &sums[1], gy, x, s.n, middle);
+}
+
+/* gx; 0 where a row is one value, which becomes b whatever it is. */
+static void R_(gradient_unit)(const pn_call *c, const layout *l, int64_t row, int64_t unit, const double *slope) {
+    const span s = span_of(l, row, unit);
+    const moment *saved = (const moment *)c->saved + row;
+    const real *x = (const real *)c->in[0].data + s.at, *gy = (const real *)c->gout[0].data + s.at, *w = c->n_in > 1 ? c->in[1].data : NULL;
+    R_(pn_call_kernels)(c)->layer_norm.gradient((real *)c->gin[0].data + s.at, gy, w && l->by_column ? w + s.first : NULL, x, s.n, w ? w[s.first] : 1,
+                                                saved->middle, slope[0], slope[1], l->n > 1 ? saved->scale : 0, c->gin_add[0]);
+}
+
+/* ---- one row ---- */
+
+/* Sums of x - first and of its square over piece i of a row, where `first` is its first value. */
+static void R_(row_moments)(const pn_call *c, const layout *l, int64_t row, int64_t i, double *sums) {
     const real *x = (const real *)c->in[0].data + row * l->n;
-    real *y = (real *)c->out[0].data + row * l->n;
-    double total = 0, rest = 0, squares = 0;
-    saved[0] = saved[1] = 0;
-    if (l->n == 0) return;
-    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) total += k->sum(x + i, least(l->n - i, PN_BLOCK));
-    const real mean = (real)(total / (double)l->n);
-    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) {
-        const int64_t n = least(l->n - i, PN_BLOCK);
-        k->binary[PN_BIN_sub](y + i, x + i, 1, &mean, 0, n);
-        rest += k->sum(y + i, n);
-        squares += k->sum_squares(y + i, n);
-    }
-    rest /= (double)l->n; /* what rounding the mean has left */
-    const double variance = squares / (double)l->n - rest * rest, scale = 1 / sqrt((variance < 0 ? 0 : variance) + c->attrs[1].f);
-    const real shift = (real)rest;
-    saved[0] = mean + rest, saved[1] = scale;
-    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) {
-        const int64_t n = least(l->n - i, PN_BLOCK);
-        k->binary[PN_BIN_sub](y + i, y + i, 1, &shift, 0, n);
-        k->scale(y + i, y + i, (real)scale, n, false);
-        if (c->n_in > 1) k->binary[PN_BIN_mul](y + i, y + i, 1, R_(spread)(l, k, c->in[1].data, row, i, n, room), 1, n);
-        if (c->n_in > 2) k->binary[PN_BIN_add](y + i, y + i, 1, R_(spread)(l, k, c->in[2].data, row, i, n, room), 1, n);
-    }
+    sums[0] = sums[1] = 0;
+    R_(pn_call_kernels)(c)->batch_norm.moments(&sums[0], &sums[1], x + i * PIECE, least(l->n - i * PIECE, PIECE), x[0]);
 }
 
-/* g = gy w into room (n), or gy itself without a weight; x - mean behind it. */
-static const real *R_(load_piece)(const pn_call *c, const layout *l, int64_t row, int64_t at, int64_t n, real mean, real *room) {
-    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
-    const real *x = (const real *)c->in[0].data + row * l->n, *gy = (const real *)c->gout[0].data + row * l->n;
-    k->binary[PN_BIN_sub](room + l->piece, x + at, 1, &mean, 0, n);
-    if (c->n_in == 1) return gy + at;
-    k->binary[PN_BIN_mul](room, gy + at, 1, R_(spread)(l, k, c->in[1].data, row, at, n, room), 1, n);
-    return room;
+/* The row's mean and 1 / deviation to saved. */
+static void R_(finish_row)(const pn_call *c, const layout *l, int64_t row, const double *sums) {
+    const double first = ((const real *)c->in[0].data)[row * l->n], n = (double)l->n;
+    const double off = sums[0] / n, variance = sums[1] / n - off * off, middle = (real)(first + off);
+    ((moment *)c->saved)[row] = (moment){middle, (first - middle) + off, 1 / sqrt((variance < 0 ? 0 : variance) + c->attrs[1].f)};
 }
 
-/* gx of one row, as scale (slope (x - mean) + g + offset). */
-static void R_(backward_row)(const pn_call *c, pn_member *m, const layout *l, int64_t row, const double *saved) {
-    real *room = m->scratch;
-    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
-    const real mean = (real)saved[0], *g = NULL;
-    const double shift = saved[0] - mean, scale = saved[1];
-    real *gx = (real *)c->gin[0].data + row * l->n, *t = room + l->piece;
+/* gx is scale (g + slope[0] (x - middle) + slope[1]). sums: those of the row's units. */
+static void R_(find_slope)(const pn_call *c, const layout *l, int64_t row, const double *sums, double *slope) {
+    const moment *saved = (const moment *)c->saved + row;
+    const real *w = c->n_in > 1 && !l->by_column ? c->in[1].data : NULL;
     double sum = 0, product = 0;
-    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) {
-        const int64_t n = least(l->n - i, PN_BLOCK);
-        g = R_(load_piece)(c, l, row, i, n, mean, room);
-        sum += k->sum(g, n);
-        product += k->dot(g, t, n);
+    for (int64_t unit = 0; unit < l->units; unit++) {
+        const double factor = w ? w[span_of(l, row, unit).first] : 1;
+        sum += factor * sums[2 * unit], product += factor * sums[2 * unit + 1];
     }
-    const double slope = -scale * scale * (product - shift * sum) / (double)l->n;
-    const real offset = (real)(-sum / (double)l->n - slope * shift);
-    for (int64_t i = 0; more(i, l->n, m); i += PN_BLOCK) {
-        const int64_t n = least(l->n - i, PN_BLOCK);
-        if (l->n > PN_BLOCK) g = R_(load_piece)(c, l, row, i, n, mean, room); /* a row of one piece is still there */
-        k->scale(t, t, (real)slope, n, false);
-        k->accumulate(t, g, n);
-        k->binary[PN_BIN_add](t, t, 1, &offset, 0, n);
-        k->scale(gx + i, t, (real)scale, n, c->gin_add[0]);
-    }
+    slope[0] = -saved->scale * saved->scale * (product - saved->off * sum) / (double)l->n;
+    slope[1] = -sum / (double)l->n - slope[0] * saved->off;
 }
 
-/* This member's share of the rows, forwards or backwards. */
-static void R_(each_row)(const pn_call *c, pn_member *m, const layout *l, bool back) {
-    const int64_t block = PN_BLOCK / (l->piece ? l->piece : 1);
-    double *saved = c->saved;
-    int64_t lo, hi;
-    pn_member_share(m, l->rows, block, &lo, &hi);
+/* ---- all rows, each by one member ---- */
+
+static void R_(rows_forward)(const pn_call *c, pn_member *m, const layout *l) {
+    int64_t lo, hi, done = 0;
+    pn_member_share(m, l->rows, l->block, &lo, &hi);
     for (int64_t row = lo; row < hi; row++) {
-        if ((row - lo) % block == 0 && pn_member_stopped(m)) return;
-        if (back)
-            R_(backward_row)(c, m, l, row, saved + 2 * row);
-        else
-            R_(forward_row)(c, m, l, row, saved + 2 * row);
-    }
-}
-
-/* layer_norm: sums of gy h and of gy over one chunk of rows, for columns [from, from + n), n <= WIDTH. */
-static void R_(sum_columns)(const pn_call *c, const layout *l, int64_t chunk, int64_t from, int64_t n, double *partial) {
-    const double *saved = c->saved;
-    double gw[WIDTH] = {0}, gb[WIDTH] = {0};
-    for (int64_t row = chunk * CHUNK, end = least(row + CHUNK, l->rows); row < end; row++) {
-        const real *x = (const real *)c->in[0].data + row * l->n + from, *gy = (const real *)c->gout[0].data + row * l->n + from;
-        const double mean = saved[2 * row], scale = saved[2 * row + 1];
-        for (int64_t i = 0; i < n; i++) {
-            gw[i] += gy[i] * ((x[i] - mean) * scale);
-            gb[i] += gy[i];
+        double total[2] = {0}, sums[2];
+        for (int64_t i = 0; i * PIECE < l->n; i++) {
+            R_(row_moments)(c, l, row, i, sums);
+            total[0] += sums[0], total[1] += sums[1];
+            if (stopped(m, &done, least(l->n, PIECE))) return;
+        }
+        R_(finish_row)(c, l, row, total);
+        for (int64_t unit = 0; unit < l->units; unit++) {
+            R_(write_unit)(c, l, row, unit);
+            if (stopped(m, &done, l->piece)) return;
         }
     }
-    for (int64_t i = 0; i < n; i++) partial[2 * i] = gw[i], partial[2 * i + 1] = gb[i];
 }
 
-/* group_norm: the same two sums over one channel of one sample, number `run` of all. */
-static void R_(sum_run)(const pn_call *c, pn_member *m, const layout *l, int64_t run, double *partial) {
-    real *room = m->scratch;
-    const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
-    const real *x = (const real *)c->in[0].data + run * l->inner, *gy = (const real *)c->gout[0].data + run * l->inner;
-    const double *saved = (const double *)c->saved + 2 * (run / (l->channels / l->groups));
-    const real mean = (real)saved[0];
-    double product = 0, sum = 0;
-    for (int64_t i = 0; more(i, l->inner, m); i += PN_BLOCK) {
-        const int64_t n = least(l->inner - i, PN_BLOCK);
-        k->binary[PN_BIN_sub](room, x + i, 1, &mean, 0, n);
-        product += k->dot(gy + i, room, n);
-        sum += k->sum(gy + i, n);
+static void R_(rows_backward)(const pn_call *c, pn_member *m, const layout *l) {
+    double *sums = c->scratch, slope[2];
+    int64_t lo, hi, done = 0;
+    pn_member_share(m, l->rows, l->block, &lo, &hi);
+    for (int64_t row = lo; row < hi; row++) {
+        double *mine = sums + 2 * row * l->units;
+        for (int64_t unit = 0; unit < l->units; unit++) {
+            R_(sum_unit)(c, l, row, unit, mine + 2 * unit);
+            if (stopped(m, &done, l->piece)) return;
+        }
+        if (!c->gin[0].data) continue;
+        R_(find_slope)(c, l, row, mine, slope);
+        for (int64_t unit = 0; unit < l->units; unit++) {
+            R_(gradient_unit)(c, l, row, unit, slope);
+            if (stopped(m, &done, l->piece)) return;
+        }
     }
-    partial[0] = saved[1] * (product - (saved[0] - mean) * sum), partial[1] = sum;
 }
 
-/* Sums of gy h and gy by chunk into scratch (chunks, channels, 2). */
-static void R_(sum_chunks)(const pn_call *c, pn_member *m, const layout *l) {
-    double *partial = c->scratch;
+/* ---- few rows, each by all members ---- */
+
+static void R_(cut_forward)(const pn_call *c, pn_member *m, const layout *l) {
+    const int64_t pieces = pn_blocks_of(l->n, PIECE);
+    double *sums = c->scratch;
+    int64_t lo, hi, done = 0;
+    pn_member_range(m, l->rows * pieces, &lo, &hi);
+    for (int64_t i = lo; i < hi && !stopped(m, &done, PIECE); i++) R_(row_moments)(c, l, i / pieces, i % pieces, sums + 2 * i);
+    pn_member_barrier(m);
+    pn_member_range(m, l->rows, &lo, &hi);
+    for (int64_t row = lo; row < hi; row++) {
+        double total[2] = {0};
+        for (int64_t i = row * pieces; i < (row + 1) * pieces; i++) total[0] += sums[2 * i], total[1] += sums[2 * i + 1];
+        R_(finish_row)(c, l, row, total);
+    }
+    pn_member_barrier(m);
+    pn_member_share(m, l->rows * l->units, l->cut, &lo, &hi);
+    for (int64_t i = lo; i < hi && !stopped(m, &done, l->piece); i++) R_(write_unit)(c, l, i / l->units, i % l->units);
+}
+
+static void R_(cut_backward)(const pn_call *c, pn_member *m, const layout *l) {
+    double *sums = c->scratch, slope[2];
+    int64_t lo, hi, done = 0, last = -1;
+    pn_member_share(m, l->rows * l->units, l->cut, &lo, &hi);
+    for (int64_t i = lo; i < hi && !stopped(m, &done, l->piece); i++) R_(sum_unit)(c, l, i / l->units, i % l->units, sums + 2 * i);
+    pn_member_barrier(m);
+    for (int64_t i = lo; c->gin[0].data && i < hi && !stopped(m, &done, l->piece); i++) {
+        const int64_t row = i / l->units;
+        if (row != last) R_(find_slope)(c, l, row, sums + 2 * row * l->units, slope);
+        R_(gradient_unit)(c, l, last = row, i % l->units, slope);
+    }
+}
+
+/* ---- gradients of w and b ---- */
+
+/* layer_norm: sums of gy h and of gy over chunks of rows, to `to` (chunks, 2, channels). */
+static void R_(sum_columns)(const pn_call *c, pn_member *m, const layout *l, double *to) {
+    const int64_t wide = pn_blocks_of(l->channels, WIDTH);
     int64_t lo, hi;
+    pn_member_range(m, l->chunks * wide, &lo, &hi);
+    for (int64_t b = lo; b < hi && !pn_member_stopped(m); b++) {
+        const int64_t chunk = b / wide, from = b % wide * WIDTH, row = chunk * CHUNK;
+        const real *x = (const real *)c->in[0].data + row * l->n + from, *gy = (const real *)c->gout[0].data + row * l->n + from;
+        double *gw = to + 2 * chunk * l->channels + from, *gb = gw + l->channels;
+        R_(pn_call_kernels)(c)->layer_norm.weight_sums(gw, gb, gy, x, (const double *)((const moment *)c->saved + row), least(l->rows - row, CHUNK),
+                                                       least(l->channels - from, WIDTH), l->n);
+    }
+}
+
+/* gw and gb of one channel: its chunks, or its units of all samples, in order. */
+static void R_(finish_channel)(const pn_call *c, const layout *l, int64_t channel, const double *sums, double *found) {
+    found[0] = found[1] = 0;
     if (l->by_column) {
-        const int64_t wide = pn_blocks_of(l->channels, WIDTH);
-        pn_member_range(m, l->chunks * wide, &lo, &hi);
-        for (int64_t b = lo; b < hi && !pn_member_stopped(m); b++) {
-            const int64_t chunk = b / wide, from = b % wide * WIDTH;
-            R_(sum_columns)(c, l, chunk, from, least(l->channels - from, WIDTH), partial + 2 * (chunk * l->channels + from));
-        }
+        sums += channel;
+        for (int64_t i = 0; i < l->chunks; i++, sums += 2 * l->channels) found[0] += sums[0], found[1] += sums[l->channels];
         return;
     }
-    const int64_t block = l->inner < PN_BLOCK ? PN_BLOCK / (l->inner ? l->inner : 1) : 1;
-    pn_member_share(m, l->chunks * l->channels, block, &lo, &hi);
-    for (int64_t run = lo; run < hi; run++) {
-        if ((run - lo) % block == 0 && pn_member_stopped(m)) return;
-        R_(sum_run)(c, m, l, run, partial + 2 * run);
+    const int64_t runs = l->channels / l->groups, pieces = l->units / runs;
+    for (int64_t row = channel / runs; row < l->rows; row += l->groups) {
+        const moment *saved = (const moment *)c->saved + row;
+        const double *mine = sums + 2 * (row * l->units + channel % runs * pieces);
+        for (int64_t i = 0; i < pieces; i++) {
+            found[0] += saved->scale * (mine[2 * i + 1] - saved->off * mine[2 * i]);
+            found[1] += mine[2 * i];
+        }
     }
-}
-
-/* gw or gb (which 0 or 1) of one channel: its chunks in order. */
-static void R_(finish)(const pn_call *c, const layout *l, int64_t channel, int which) {
-    const double *partial = (const double *)c->scratch + 2 * channel + which;
-    real *g = c->gin[1 + which].data;
-    double total = c->gin_add[1 + which] ? g[channel] : 0;
-    for (int64_t i = 0; i < l->chunks; i++) total += partial[2 * i * l->channels];
-    g[channel] = (real)total;
 }
 
 static void R_(backward)(const pn_call *c, pn_member *m, const layout *l) {
-    const bool weight = c->n_in > 1 && c->gin[1].data, bias = c->n_in > 2 && c->gin[2].data;
+    const bool wanted[2] = {c->n_in > 1 && c->gin[1].data, c->n_in > 2 && c->gin[2].data};
+    const bool params = wanted[0] || wanted[1];
+    double *sums = (double *)c->scratch + (l->by_column ? 2 * l->rows * l->units : 0), found[2];
     int64_t lo, hi;
-    if (weight || bias) R_(sum_chunks)(c, m, l);
-    if (c->gin[0].data) R_(each_row)(c, m, l, true);
-    if (!weight && !bias) return;
+    if (params && l->by_column) R_(sum_columns)(c, m, l, sums);
+    if (c->gin[0].data || !l->by_column) (l->cut ? R_(cut_backward) : R_(rows_backward))(c, m, l);
+    if (!params) return;
     pn_member_barrier(m);
     pn_member_share(m, l->channels, WIDTH, &lo, &hi);
-    for (int64_t channel = lo; channel < hi; channel++) { /* one tensor may be both: then one after the other */
-        if (weight) R_(finish)(c, l, channel, 0);
-        if (bias) R_(finish)(c, l, channel, 1);
+    for (int64_t channel = lo; channel < hi; channel++) {
+        R_(finish_channel)(c, l, channel, sums, found);
+        for (int i = 0; i < 2; i++) { /* one tensor may be both: then one after the other */
+            real *g = wanted[i] ? c->gin[1 + i].data : NULL;
+            if (g) g[channel] = (real)(found[i] + (c->gin_add[1 + i] ? g[channel] : 0));
+        }
     }
+}
+
+static void R_(forward)(const pn_call *c, pn_member *m, const layout *l) {
+    if (!l->n) return;
+    (l->cut ? R_(cut_forward) : R_(rows_forward))(c, m, l);
 }
 
 static void R_(layer_forward)(const pn_call *c, pn_member *m) {
     const layout l = layer_layout(&c->in[0].shape, c->attrs);
-    R_(each_row)(c, m, &l, false);
+    R_(forward)(c, m, &l);
 }
 static void R_(layer_backward)(const pn_call *c, pn_member *m) {
     const layout l = layer_layout(&c->in[0].shape, c->attrs);
@@ -188,7 +219,7 @@ static void R_(layer_backward)(const pn_call *c, pn_member *m) {
 }
 static void R_(group_forward)(const pn_call *c, pn_member *m) {
     const layout l = group_layout(&c->in[0].shape, c->attrs);
-    R_(each_row)(c, m, &l, false);
+    R_(forward)(c, m, &l);
 }
 static void R_(group_backward)(const pn_call *c, pn_member *m) {
     const layout l = group_layout(&c->in[0].shape, c->attrs);
@@ -198,36 +229,67 @@ static void R_(group_backward)(const pn_call *c, pn_member *m) {
 #else
 #include "ops/op_helpers.h"
 
-#define CHUNK 256 /* rows whose columns are summed at a time */
-#define WIDTH 64  /* columns that are summed side by side */
+#define CHUNK 256      /* rows whose columns are summed at a time */
+#define WIDTH 64       /* columns that are summed side by side, channels that a member finishes at a time */
+#define PIECE PN_BLOCK /* elements of a row that are worked on at a time */
+#define FEW 16         /* so many rows leave members of a team without work */
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Whether a row of n elements goes on at piece i: a long one looks at the poll, and what it leaves undone nobody reads. */
-static inline bool more(int64_t i, int64_t n, pn_member *m) { return i < n && (i == 0 || !pn_member_stopped(m)); }
+/* Looks at the poll every PN_PIECE elements: *done counts them. What a member leaves undone nobody reads. */
+static inline bool stopped(pn_member *m, int64_t *done, int64_t n) {
+    if ((*done += n) < PN_PIECE) return false;
+    *done = 0;
+    return pn_member_stopped(m);
+}
 
-/* x as (rows, n), rows of `groups` groups in turn; the elements of a row have the w and b of n / inner channels, each for a run of `inner`. */
+/* x as (rows, n). A row is a sequence of runs with one w and b each; layer_norm's is one run, whose elements have their own. A run is cut into pieces: the
+ * units of the row. */
 typedef struct layout {
-    int64_t rows, n, piece; /* piece: elements of a row that are worked on at a time */
-    int64_t groups, inner, channels;
-    int64_t chunks; /* parts of the sums over rows: CHUNK rows, or one sample */
-    bool by_column; /* every row has the same w and b, element by element */
+    int64_t rows, n, run, piece, units;
+    int64_t groups, channels;
+    int64_t chunks; /* of the sums over columns: CHUNK rows each */
+    int64_t block;  /* rows that a member takes at a time */
+    int64_t cut;    /* units that a member takes at a time, 0 when rows are not cut */
+    bool by_column; /* layer_norm */
 } layout;
+
+/* A row's mean is middle + off, where middle is a real number and off what rounding it has left; scale is 1 / deviation. */
+typedef struct moment {
+    double middle, off, scale;
+} moment;
+
+/* Unit of a row: n elements from x[at] on; w and b begin at `first`, its channel or its column. */
+typedef struct span {
+    int64_t at, n, first;
+} span;
+
+static inline span span_of(const layout *l, int64_t row, int64_t unit) {
+    const int64_t pieces = l->run > l->piece ? pn_blocks_of(l->run, l->piece) : 1, run = unit / pieces, from = unit % pieces * l->piece;
+    const int64_t first = l->by_column ? from : row % l->groups * (l->channels / l->groups) + run;
+    return (span){row * l->n + run * l->run + from, least(l->run - from, l->piece), first};
+}
+
+static layout cut_rows(layout l) {
+    l.piece = least(l.run, PIECE);
+    l.units = l.run ? l.n / l.run * pn_blocks_of(l.run, l.piece) : 0;
+    l.block = l.n < PN_BLOCK ? PN_BLOCK / (l.n ? l.n : 1) : 1;
+    if (l.rows < FEW && l.n > PIECE) l.cut = l.piece < PN_BLOCK ? PN_BLOCK / l.piece : 1;
+    return l;
+}
 
 static layout layer_layout(const pn_shape *x, const pn_value *attrs) {
     const int first = x->rank - attrs[0].n;
-    layout l = {.rows = pn_shape_count(x, 0, first), .n = pn_shape_count(x, first, x->rank), .groups = 1, .inner = 1, .by_column = true};
-    l.piece = least(l.n, PN_BLOCK);
-    l.channels = l.n;
+    layout l = {.rows = pn_shape_count(x, 0, first), .n = pn_shape_count(x, first, x->rank), .groups = 1, .by_column = true};
+    l.run = l.channels = l.n;
     l.chunks = pn_blocks_of(l.rows, CHUNK);
-    return l;
+    return cut_rows(l);
 }
 static layout group_layout(const pn_shape *x, const pn_value *attrs) {
-    layout l = {.groups = attrs[0].i, .inner = pn_shape_count(x, 2, x->rank), .channels = x->dim[1], .chunks = x->dim[0]};
+    layout l = {.groups = attrs[0].i, .run = pn_shape_count(x, 2, x->rank), .channels = x->dim[1]};
     l.rows = x->dim[0] * l.groups;
-    l.n = l.channels / l.groups * l.inner;
-    l.piece = least(l.n, PN_BLOCK);
-    return l;
+    l.n = l.channels / l.groups * l.run;
+    return cut_rows(l);
 }
 
 #define PN_REAL_FILE "ops/norm.c"
@@ -237,9 +299,8 @@ static pn_status infer_rows(pn_infer *q, const layout *l) {
     const double eps = q->attrs[1].f;
     if (!(eps >= 0) || !isfinite(eps)) return pn_fail(q->error, PN_E_VALUE, "eps is %g, expected a finite number from 0 on", eps);
     q->out[0] = q->in[0];
-    q->saved = (size_t)l->rows * 2 * sizeof(double);
-    q->scratch = (size_t)(l->chunks * l->channels) * 2 * sizeof(double);
-    q->member_scratch = 2 * (size_t)l->piece * pn_dtype_bytes(q->in[0].dtype);
+    q->saved = (size_t)l->rows * sizeof(moment);
+    q->scratch = (size_t)(l->rows * (l->units + pn_blocks_of(l->n, PIECE)) + l->chunks * l->channels) * 2 * sizeof(double);
     q->flops = 8.0 * (double)pn_shape_size(&q->in[0]);
     return PN_OK;
 }

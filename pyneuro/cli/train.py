@@ -80,7 +80,7 @@ def build_for_pictures(model: str, data: Data, seed: int):
         raise ValueError(
             f"{model} takes pictures, but the samples of {data.title} are rows of numbers: take --model mlp"
         )
-    sizes = {"classes": len(data.names), "in_channels": data.channels, "seed": seed}
+    sizes = {"num_classes": len(data.names), "in_channels": data.channels, "seed": seed}
     if model in ("lenet5", "mnist_cnn"):
         sizes["size"] = data.image[0]
     if model == "lenet5" and data.image[0] not in (28, 32):

@@ -16,12 +16,13 @@ from pyneuro import _core
 from pyneuro.nn import _check
 
 
-def digits(*, test_size=0.2, seed=0, flat=True, dtype="float32"):
+def digits(*, test_size=0.2, seed=0, flat=True, channels=False, dtype="float32"):
     """Real handwritten digits, without any download. Source and licence: see this module.
 
     test_size: share of the samples held out, 0 <= test_size < 1.
     seed: which ones. The default is fixed, so that two calls never mix training and test samples.
     flat: rows of 64 numbers; False gives images (n, 8, 8).
+    channels: images (n, 1, 8, 8), as convolutional layers take them.
     dtype: "float32" or "float64" in [0, 1], or "uint8" for the raw pixels 0..16.
 
     Returns X_train, y_train, X_test, y_test; y int64 with the classes 0..9. Raises ValueError or TypeError for other
@@ -36,7 +37,7 @@ def digits(*, test_size=0.2, seed=0, flat=True, dtype="float32"):
     path = os.path.join(os.path.dirname(__file__), "digits.npz")
     with np.load(path, allow_pickle=False) as file:
         images, labels = file["images"], file["labels"].astype(np.int64)
-    X = scaled("digits", images, 16, flat, dtype)
+    X = scaled("digits", images[:, None] if channels else images, 16, flat and not channels, dtype)
     n = len(X)
     held_out = round(n * share)
     if held_out == n:

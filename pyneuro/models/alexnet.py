@@ -4,15 +4,17 @@ from pyneuro import nn
 from pyneuro.nn import _check
 
 
-def alexnet(variant="2012", *, towers=1, classes=1000, in_channels=3, dropout=0.5, seed=None):
-    """AlexNet: five convolutions and three dense layers; (N, in_channels, 227, 227) -> raw scores (N, classes).
+def alexnet(variant="2012", *, towers=None, groups=None, num_classes=1000, in_channels=3, dropout=0.5, seed=None):
+    """AlexNet: five convolutions and three dense layers; (N, in_channels, 227, 227) -> raw scores (N, num_classes).
 
     variant: "2012" (maps 96, 256, 384, 384, 256; sides 227 -> 55 -> 27 -> 27 -> 13 -> 13 -> 13 -> 13 -> 6) or
         "torchvision" (Krizhevsky 2014: 64, 192, 384, 256, 256; any side from 63, 224 as a rule, because its last maps
         are averaged to 6 x 6; `state_dict` has torchvision's names and shapes).
     towers: 1, or 2 as in the figure of 2012: the second, fourth and fifth convolution see their own half of the maps
-        (groups), which leaves 60,965,224 of 62,378,344 parameters. The variant "torchvision" has 61,100,840.
-    classes, in_channels: of the data.    dropout: in front of the first two dense layers.    seed: see `nn.Sequential`.
+        (groups, which the argument may also be called): 60,965,224 of 62,378,344 parameters. The variant "torchvision"
+        has 61,100,840.
+    num_classes, in_channels: of the data.    dropout: in front of the first two dense layers.
+    seed: see `nn.Sequential`.
 
     The net of 2012 normalised neighbouring maps by each other (local response); later nets showed that nothing is lost
     without, and this one leaves it out. The figure's 224 fits its own 55 only with 227, or with padding. ValueError for
@@ -20,11 +22,12 @@ def alexnet(variant="2012", *, towers=1, classes=1000, in_channels=3, dropout=0.
 
     Source: Krizhevsky, Sutskever, Hinton 2012; lectures 001 and 003; Krizhevsky 2014 ("one weird trick").
 
-    >>> net = alexnet("torchvision", classes=10)
+    >>> net = alexnet("torchvision", num_classes=10)
     >>> [name for name in net.state_dict()][:2], tuple(net.classifier[6].weight.shape)
     (['features.0.weight', 'features.0.bias'], (10, 4096))
     """
     variant = _check.choice("alexnet", "variant", variant, ("2012", "torchvision"))
+    towers = _check.either("alexnet", {"towers": towers, "groups": groups}, 1)
     towers = _check.choice("alexnet", "towers", towers, (1, 2))
     if variant == "torchvision":
         if towers != 1:
@@ -34,7 +37,7 @@ def alexnet(variant="2012", *, towers=1, classes=1000, in_channels=3, dropout=0.
         features, pool = _features((96, 256, 384, 384, 256), in_channels, 0, towers), {}
     classifier = nn.Sequential(
         nn.Dropout(dropout), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(dropout), nn.Linear(4096, 4096), nn.ReLU(),
-        nn.Linear(4096, classes),
+        nn.Linear(4096, num_classes),
     )  # fmt: skip
     return nn.Sequential({"features": features, **pool, "flatten": nn.Flatten(), "classifier": classifier}, seed=seed)
 

@@ -83,7 +83,7 @@ class SCells(Module):
         x, b += q / 2 v for the plane of each. What answers to nothing is not changed.
         """
         with _modes.no_grad():
-            x = x if isinstance(x, _core.Tensor) else _core.as_tensor(x)
+            x = _core.as_tensor(x, self.weight.dtype)
             answers, amount = self(x)[0] * 1.0, self.amount(x)
             _, _, height, width = x.shape
             half, chosen = self.size // 2, []
@@ -218,7 +218,7 @@ class Neocognitron(Module):
         """
         self._check(patterns)
         presentations = _check.size("learn", "presentations", presentations)
-        x = _core.as_tensor(np.asarray(patterns, "float32"))
+        x = _core.as_tensor(patterns, self.s1.weight.dtype)
         with _modes.no_grad():
             for stage in (1, 2, 3):
                 s, c = getattr(self, f"s{stage}"), getattr(self, f"c{stage}")

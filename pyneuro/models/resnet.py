@@ -83,23 +83,23 @@ def _stages(widths, blocks, shortcut):
     return stages
 
 
-def _cifar(depth, shortcut, classes, in_channels, seed):
+def _cifar(depth, shortcut, num_classes, in_channels, seed):
     layers = {"conv1": _convolution(in_channels, 16, 3), "bn1": nn.BatchNorm2d(16), "relu": nn.ReLU()}
     layers |= _stages((16, 32, 64), (depth - 2) // 6, shortcut)
-    layers |= {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(64, classes)}
+    layers |= {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(64, num_classes)}
     return nn.Sequential(layers, seed=seed)
 
 
-def resnet20(*, classes=10, in_channels=3, shortcut="A", seed=None):
+def resnet20(*, num_classes=10, in_channels=3, shortcut="A", seed=None):
     """ResNet-20 for pictures of about 32 x 32 pixels (CIFAR-10): conv3x3 16, three stages of 3 `BasicBlock`s with 16,
     32 and 64 maps, average over all places, scores. 269,722 parameters.
 
     shortcut: "A" (zeros, as in the paper's nets for CIFAR) or "B" (1x1 convolutions, 2,752 parameters more).
-    classes, in_channels: of the data.    seed: see `nn.Sequential`.
+    num_classes, in_channels: of the data.    seed: see `nn.Sequential`.
 
-    Returns a Sequential that maps (N, in_channels, H, W) to raw scores (N, classes). The paper's recipe: momentum 0.9,
-    weight decay 1e-4, batch 128, lr 0.1, divided by 10 at half and three quarters of the training, pictures shifted by
-    up to 4 pixels and flipped. ValueError for another shortcut.
+    Returns a Sequential that maps (N, in_channels, H, W) to raw scores (N, num_classes). The paper's recipe: momentum
+    0.9, weight decay 1e-4, batch 128, lr 0.1, divided by 10 at half and three quarters of the training, pictures
+    shifted by up to 4 pixels and flipped. ValueError for another shortcut.
 
     Source: He, Zhang, Ren, Sun 2015, section 4.2; lecture 003.
 
@@ -107,81 +107,81 @@ def resnet20(*, classes=10, in_channels=3, shortcut="A", seed=None):
     >>> sum(p.numel() for p in net.parameters())
     269722
     """
-    return _cifar(20, shortcut, classes, in_channels, seed)
+    return _cifar(20, shortcut, num_classes, in_channels, seed)
 
 
-def resnet32(*, classes=10, in_channels=3, shortcut="A", seed=None):
+def resnet32(*, num_classes=10, in_channels=3, shortcut="A", seed=None):
     """ResNet-32: as `resnet20`, with 5 blocks a stage; 464,154 parameters.
 
     >>> len(resnet32(seed=0).layer1)
     5
     """
-    return _cifar(32, shortcut, classes, in_channels, seed)
+    return _cifar(32, shortcut, num_classes, in_channels, seed)
 
 
-def resnet44(*, classes=10, in_channels=3, shortcut="A", seed=None):
+def resnet44(*, num_classes=10, in_channels=3, shortcut="A", seed=None):
     """ResNet-44: as `resnet20`, with 7 blocks a stage; 658,586 parameters.
 
     >>> len(resnet44(seed=0).layer1)
     7
     """
-    return _cifar(44, shortcut, classes, in_channels, seed)
+    return _cifar(44, shortcut, num_classes, in_channels, seed)
 
 
-def resnet56(*, classes=10, in_channels=3, shortcut="A", seed=None):
+def resnet56(*, num_classes=10, in_channels=3, shortcut="A", seed=None):
     """ResNet-56: as `resnet20`, with 9 blocks a stage; 853,018 parameters.
 
     >>> len(resnet56(seed=0).layer1)
     9
     """
-    return _cifar(56, shortcut, classes, in_channels, seed)
+    return _cifar(56, shortcut, num_classes, in_channels, seed)
 
 
-def plain20(*, classes=10, in_channels=3, seed=None):
+def plain20(*, num_classes=10, in_channels=3, seed=None):
     """`resnet20` without its shortcuts: the same layers and parameters, nothing added. Lecture 003 compares the two:
     the deeper a plain net is, the worse it trains, while residual nets gain.
 
     >>> sum(p.numel() for p in plain20(seed=0).parameters())
     269722
     """
-    return _cifar(20, "none", classes, in_channels, seed)
+    return _cifar(20, "none", num_classes, in_channels, seed)
 
 
-def plain32(*, classes=10, in_channels=3, seed=None):
+def plain32(*, num_classes=10, in_channels=3, seed=None):
     """`resnet32` without its shortcuts, see `plain20`.
 
     >>> len(plain32(seed=0).layer1)
     5
     """
-    return _cifar(32, "none", classes, in_channels, seed)
+    return _cifar(32, "none", num_classes, in_channels, seed)
 
 
-def plain44(*, classes=10, in_channels=3, seed=None):
+def plain44(*, num_classes=10, in_channels=3, seed=None):
     """`resnet44` without its shortcuts, see `plain20`.
 
     >>> len(plain44(seed=0).layer1)
     7
     """
-    return _cifar(44, "none", classes, in_channels, seed)
+    return _cifar(44, "none", num_classes, in_channels, seed)
 
 
-def plain56(*, classes=10, in_channels=3, seed=None):
+def plain56(*, num_classes=10, in_channels=3, seed=None):
     """`resnet56` without its shortcuts, see `plain20`.
 
     >>> len(plain56(seed=0).layer1)
     9
     """
-    return _cifar(56, "none", classes, in_channels, seed)
+    return _cifar(56, "none", num_classes, in_channels, seed)
 
 
-def resnet18(*, classes=1000, in_channels=3, seed=None):
+def resnet18(*, num_classes=1000, in_channels=3, seed=None):
     """ResNet-18 for ImageNet's pictures: conv7x7 64 stride 2, max-pool, four stages of 2 `BasicBlock`s with 64, 128,
     256 and 512 maps, average over all places, scores. 11,689,512 parameters.
 
-    `state_dict` has torchvision's names and shapes. (N, in_channels, 224, 224) -> (N, classes); other sizes work too.
-    classes, in_channels: of the data.    seed: see `nn.Sequential`.
+    `state_dict` has torchvision's names and shapes. (N, in_channels, 224, 224) -> (N, num_classes); other sizes too.
+    num_classes, in_channels: of the data.    seed: see `nn.Sequential`.
 
-    >>> net = resnet18(classes=5, seed=0)
+    >>> net = resnet18(num_classes=5, seed=0)
     >>> list(net.state_dict())[-2:], tuple(net.fc.weight.shape)
     (['fc.weight', 'fc.bias'], (5, 512))
     """
@@ -189,6 +189,6 @@ def resnet18(*, classes=1000, in_channels=3, seed=None):
         "conv1": nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False, init=_HE),
         "bn1": nn.BatchNorm2d(64), "relu": nn.ReLU(), "maxpool": nn.MaxPool2d(3, 2, 1),
         **_stages((64, 128, 256, 512), 2, "B"),
-        "avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(512, classes),
+        "avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(512, num_classes),
     }  # fmt: skip
     return nn.Sequential(layers, seed=seed)

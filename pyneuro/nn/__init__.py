@@ -51,7 +51,7 @@ from pyneuro.nn.metric import (
     TripletMarginLoss,
 )
 from pyneuro.nn.module import Module, Parameter
-from pyneuro.nn.normalization import GroupNorm, InstanceNorm2d, LayerNorm
+from pyneuro.nn.normalization import GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm
 from pyneuro.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -85,11 +85,10 @@ __all__ = [
     "AvgPool1d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "CircularPad1d",
     "CircularPad2d", "ConstantPad1d", "ConstantPad2d", "ContrastiveLoss", "Conv1d", "Conv2d", "ConvTranspose2d",
     "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss", "Dense", "Dropout", "Dropout2d", "Embedding",
-    "Flatten", "GroupNorm", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm2d", "KLDivLoss", "L1Loss",
-    "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "Module",
-    "ModuleDict", "ModuleList", "NLLLoss", "Normalize", "PReLU", "PairwiseDistance", "Parameter", "ParameterList",
-    "ReLU",
-    "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Rescaling", "Sequential", "SiLU",
-    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "StateError", "Step", "Swish", "Tanh",
-    "TripletMarginLoss", "Unflatten", "Upsample", "ZeroOneLoss", "ZeroPad1d", "ZeroPad2d", "functional", "init",
+    "Flatten", "GroupNorm", "Hardtanh", "HingeLoss", "HuberLoss", "Identity", "InstanceNorm1d", "InstanceNorm2d",
+    "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d",
+    "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Normalize", "PReLU", "PairwiseDistance", "Parameter",
+    "ParameterList", "ReLU", "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Rescaling",
+    "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "StateError", "Step", "Swish",
+    "Tanh", "TripletMarginLoss", "Unflatten", "Upsample", "ZeroOneLoss", "ZeroPad1d", "ZeroPad2d", "functional", "init",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Normalisation within a sample: LayerNorm, GroupNorm, InstanceNorm2d, and their functions.
+"""Normalisation within a sample: LayerNorm, GroupNorm, InstanceNorm1d, InstanceNorm2d, and their functions.
 
 None of them looks at other samples or remembers statistics, so training and evaluation give the same values, at any
 batch size. The functions are `nn.functional`'s.
@@ -241,27 +241,31 @@ class InstanceNorm2d(_Norm):
     [[[[-1.0, 1.0]]]]
     """
 
+    _positions = "H, W"
+
     def __init__(
         self, num_features, eps=None, momentum=0.1, affine=False, track_running_stats=False, *, bias=True,
         epsilon=None, dtype=None, **other,
     ):  # fmt: skip
         super().__init__()
-        _check.refuse("InstanceNorm2d", other, ("num_features", "eps", "affine", "bias", "dtype"))
+        name = type(self).__name__
+        _check.refuse(name, other, ("num_features", "eps", "affine", "bias", "dtype"))
         if track_running_stats is not False:
-            raise ValueError("InstanceNorm2d: track_running_stats must be False: it normalizes by the sample alone")
-        self.num_features = _check.size("InstanceNorm2d", "num_features", num_features)
-        self.momentum = momentum if momentum is None else _check.number("InstanceNorm2d", "momentum", momentum)
+            raise ValueError(f"{name}: track_running_stats must be False: it normalizes by the sample alone")
+        self.num_features = _check.size(name, "num_features", num_features)
+        self.momentum = momentum if momentum is None else _check.number(name, "momentum", momentum)
         self.affine = affine
         self._prepare((self.num_features,), eps, epsilon, affine, bias, dtype)
 
     def forward(self, x):
-        """x (N, num_features, H, W) or (num_features, H, W) -> the same shape."""
+        """x (N, num_features, H, W) or (num_features, H, W), 1-D without H -> the same shape."""
         x = x if isinstance(x, _core.Tensor) else _core.as_tensor(x)
         shape = tuple(x.shape)
-        if len(shape) == 3:
+        rank = 2 + len(self._positions.split(", "))
+        if len(shape) == rank - 1:
             return _ops["reshape"](self.forward(_ops["reshape"](x, (1, *shape))), shape)
-        if len(shape) != 4:
-            raise ValueError(f"x has shape {shape}, expected (N, {self.num_features}, H, W)")
+        if len(shape) != rank:
+            raise ValueError(f"x has shape {shape}, expected (N, {self.num_features}, {self._positions})")
         _check_channels(x, self.num_features)
         return instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 
@@ -272,13 +276,26 @@ class InstanceNorm2d(_Norm):
         return f"{self.num_features}, eps={self.eps:g}, momentum={momentum}, {has}"
 
     def _label(self):
-        return f"InstanceNorm2d({self.num_features})"
+        return f"{type(self).__name__}({self.num_features})"
 
     def _config(self):
         return {
             "num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine,
             "bias": self.bias is not None or not self.affine,
         }  # fmt: skip
+
+
+class InstanceNorm1d(InstanceNorm2d):
+    """`InstanceNorm1d(num_features, eps=1e-5)`: each channel of each sequence gets mean 0 and variance 1.
+
+    x (N, C, L), or (C, L) for one sequence -> the same shape. Arguments and errors as in `nn.InstanceNorm2d`.
+
+    >>> from pyneuro import nn
+    >>> nn.InstanceNorm1d(2, eps=0)([[[1.0, 3.0], [10.0, 30.0]]]).tolist()
+    [[[-1.0, 1.0], [-1.0, 1.0]]]
+    """
+
+    _positions = "L"
 
 
 def _check_channels(x, channels):

@@ -81,7 +81,7 @@ def test_item_13_alexnet():
     """The figure: maps 48, 128, 192, 192, 128 in each of two towers, sides 55, 27, 13, 13, 13, dense 2 x 2048."""
     from pyneuro import models
 
-    net = models.alexnet(towers=2)
+    net = models.alexnet(groups=2)
     maps, last = maps_of(net, 227)
     assert maps == [(2 * 48, 55), (2 * 128, 27), (2 * 192, 13), (2 * 192, 13), (2 * 128, 13)]
     assert last == 6

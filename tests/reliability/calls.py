@@ -94,6 +94,20 @@ def _fit(make_net: Callable[[], nn.Module], optimizer: Callable[[], object], **m
     return Case(call, lambda: nets.digest(net), call)
 
 
+def _fit_pictures() -> Case:
+    """A convolution, scaling by channel, and pictures that are changed at random."""
+    x, y = np.arange(16 * 50, dtype=np.uint8).reshape(16, 2, 5, 5), np.arange(16) % 3
+    layers = nn.Normalize([1.0, 2.0], [3.0, 4.0]), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 3)
+    net = nn.Sequential(*layers, seed=0)
+    changes = [pn.augment.RandomCrop(5, padding=1), pn.augment.RandomAffine(9)]
+
+    def call():
+        pn.augment.apply(x, changes, seed=1)
+        nets.fit(net, x, y, optim.SGD(lr=0.01), epochs=1, batch_size=16, augment=changes)
+
+    return Case(call, lambda: nets.digest(net), call)
+
+
 def _fit_eager() -> Case:
     """A network that reads a value in `forward` trains step by step in teaching mode."""
 
@@ -272,6 +286,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "fit-sgd": lambda: _fit(nets.dense, lambda: optim.SGD(lr=0.1)),
     "fit-adam-clip": lambda: _fit(nets.with_dropout, lambda: optim.Adam(lr=1e-3), clip_norm=1.0, metrics=["accuracy"]),
     "fit-eager": _fit_eager,
+    "fit-pictures": _fit_pictures,
     "fit-regression": _fit_regression,
     "fit-validated": _fit_validated,
     "fit-function": lambda: _fit(_Doubling, lambda: optim.SGD(lr=0.1)),

@@ -379,3 +379,24 @@ def test_more_random_operations_than_a_step_counts():
     assert len(drawn) > (1 << 16)
     pn.manual_seed(3)
     assert F.dropout(x).numpy().tobytes() in drawn
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_many_operations_side_by_side(threads):
+    """More memory touched between two barriers than the plan keeps in mind."""
+    numbers = np.random.default_rng(1).standard_normal((200, 300)).astype(np.float32)
+    recorder = _core.Recorder()
+    with recorder:
+        x = recorder.input(numbers)
+        outputs = [x * float(i) for i in range(70)]
+        outputs += [(outputs[i] + outputs[69 - i]).sum(0) for i in range(35)]
+    before = pn.get_num_threads()
+    pn.set_num_threads(threads)
+    try:
+        found = _core.Plan(recorder, [x], outputs).run(numbers)
+    finally:
+        pn.set_num_threads(before)
+    for i in range(70):
+        np.testing.assert_array_equal(found[i], numbers * np.float32(i))
+    for i in range(35):
+        np.testing.assert_allclose(found[70 + i], 69 * numbers.astype(np.float64).sum(0), rtol=1e-5, atol=1e-3)

@@ -23,6 +23,12 @@ def cut(t, by):
     t /= by
 
 
+def hooked(hook):
+    w = pn.ones(2, requires_grad=True)
+    w.register_hook(hook)
+    (w * 2.0).sum().backward()
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -31,6 +37,8 @@ def cut(t, by):
         (lambda: pn.ones(2).copy_(pn.ones(2, requires_grad=True)), RuntimeError, "would lose its gradient"),
         (lambda: pn.ones(2)[pn.tensor([0.0])], IndexError, "an index tensor has dtype float32, expected int64"),
         (lambda: pn.zeros((1,) * 8)[None], IndexError, "the result would have more than 8 dimensions"),
+        (lambda: pn.from_dlpack(np.zeros((1,) * 9)), ValueError, "the tensor has 9 dimensions, expected at most 8"),
+        (lambda: hooked(lambda g: pn.ones(5)), ValueError, r"gradient of shape \(5,\) .* expected \(2,\)"),
         (lambda: _core.set_isa("avx1024"), ValueError, "the instruction set is 'avx1024', this machine and build have"),
     ],
 )  # fmt: skip

@@ -39,6 +39,7 @@ def test_digits_shapes_types_and_split():
     assert not np.array_equal(other[0], X)
     whole, labels, none, _ = datasets.digits(test_size=0, flat=False, dtype="uint8")
     assert whole.shape == (1797, 8, 8)
+    assert np.array_equal(datasets.digits(test_size=0, channels=True, dtype="uint8")[0], whole[:, None])
     assert whole.dtype == np.uint8
     assert len(none) == 0
     both = np.concatenate([np.column_stack([X * 16, y]), np.column_stack([X_test * 16, y_test])])

@@ -18,7 +18,7 @@ SMALL = {
     "modern lenet5": (lambda seed: models.lenet5("modern", seed=seed), (1, 28, 28), 61_706),
     "mnist_cnn": (lambda seed: models.mnist_cnn(seed=seed), (1, 28, 28), 1_199_882),
     "resnet20": (lambda seed: models.resnet20(seed=seed), (3, 16, 16), 269_722),
-    "resnet20 B": (lambda seed: models.resnet20(classes=4, shortcut="B", seed=seed), (3, 16, 16), 272_084),
+    "resnet20 B": (lambda seed: models.resnet20(num_classes=4, shortcut="B", seed=seed), (3, 16, 16), 272_084),
     "plain20": (lambda seed: models.plain20(seed=seed), (3, 16, 16), 269_722),
     "unet": (lambda seed: models.unet(2, 3, width=4, seed=seed), (2, 8, 12), 7_443),
 }  # fmt: skip
@@ -261,5 +261,7 @@ def test_neocognitron_is_saved_and_trains_the_same_from_the_same_seed(tmp_path):
     assert np.array_equal(a.predict(x), b.predict(x))
     a.save(tmp_path / "net")
     assert np.array_equal(pn.load(tmp_path / "net").predict(x), a.predict(x))
+    wide = models.Neocognitron(seed=7).to("float64").learn(x.astype(np.uint8), 3)
+    np.testing.assert_allclose(wide.predict(x), a.predict(x), atol=1e-4)
     with pytest.raises(ValueError, match="no parameter that can be trained"):
         a.fit(x, np.arange(5), verbose=0)
