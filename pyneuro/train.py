@@ -208,9 +208,10 @@ class Trainable:
         an ordinary step takes. `fit` may fuse the gradient of a large dense weight with its update; here they are two.
         Winograd's algorithm does fewer operations than are counted, so that its share may pass 100%.
 
-        Returns an object with `rows` (layer, op, phase, shape, calls, seconds, flops), `seconds`, `flops`, `peak` and
-        `by_layer()`; print_fn=None prints nothing. Parameters, buffers and optimisers stay as they are. Raises as `fit`
-        does, and ValueError for a network that runs step by step only.
+        Returns an object with `rows` (layer, op, phase, shape, calls, seconds, flops), `seconds`, `flops`, `peak`,
+        `by_layer()` and `by_op()`; for many layers the table by op is printed too. print_fn=None prints nothing.
+        Parameters, buffers and optimisers stay as they are. Raises as `fit` does, and ValueError for a network that
+        runs step by step only.
 
         >>> import numpy as np
         >>> from pyneuro import nn

@@ -11,6 +11,8 @@ from pyneuro._fit import program as programs
 from pyneuro._fit.plans import Dynamic, Plans, fingerprint, modes, record
 from pyneuro.nn import _check
 
+LONG = 20  # rows from which a second table adds up what many layers do alike
+
 
 @dataclass(frozen=True)
 class Row:
@@ -63,6 +65,16 @@ class Profile:
             found[row.layer] = found.get(row.layer, 0.0) + row.seconds
         return found
 
+    def by_op(self):
+        """Rows of all layers together, one for each op and pass, the slowest first; layer and shape are empty."""
+        found = {}
+        for row in self.rows:
+            key = row.op, row.phase
+            old = found.get(key, Row("", *key, (), 0, 0.0, 0.0))
+            total = old.calls + row.calls, old.seconds + row.seconds, old.flops + row.flops
+            found[key] = Row("", *key, (), *total)
+        return sorted(found.values(), key=lambda row: -row.seconds)
+
     _head = ("layer", "op", "pass", "output", "time", "MFLOP", "GFLOP/s", "of peak", "of time")
 
     def _cells(self):
@@ -87,14 +99,22 @@ class Profile:
         )
 
     def __repr__(self):
-        cells = [list(self._head), *self._cells()]
+        by_op = self.by_op()
+        if len(by_op) > len(self.rows) // 2 or len(self.rows) <= LONG:
+            return self._table(self._cells())
+        whole = self._cells()[-1]
+        return f"{self._table(self._cells())}\n\n{self._table([*map(self._line, by_op), whole], 'All layers together')}"
+
+    def _table(self, cells, title=None):
+        """Text of a table under a sentence; its last row stands below a line."""
+        cells = [list(self._head), *cells]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self._head))]
         lines = [
             "  ".join(f"{v:<{w}}" if i < 4 else f"{v:>{w}}" for i, (v, w) in enumerate(zip(row, widths, strict=True)))
             for row in cells
         ]
         rule = "-" * len(lines[0])
-        return "\n".join([self._sentence(), lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        return "\n".join([title or self._sentence(), lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
     def _repr_html_(self):
         """The table with a bar behind each share of the time."""

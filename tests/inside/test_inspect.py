@@ -75,6 +75,14 @@ def test_gradient_norms_are_those_of_backward(net):
     assert list(outputs) == [str(i) for i in range(7)] and all(value > 0 for value in outputs.values())
 
 
+def test_gradient_norms_leave_running_statistics_alone():
+    """The pass is one in training mode, whose batch statistics must not be kept."""
+    normed = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(400, 3), seed=0)
+    before = state(normed)
+    assert inspect.gradient_norms(normed, X, [0, 1, 2, 0, 1])["1.weight"] > 0
+    assert all(np.array_equal(before[name], value) for name, value in state(normed).items())
+
+
 def test_gradients_vanish_through_sigmoids_and_not_past_skips():
     """Item 44: ten sigmoids let at most 0.25^10 through; with y = x + F(x) the first layer hears nearly as much."""
 

@@ -60,6 +60,15 @@ def test_nothing_changes(optimizer):
         assert np.array_equal(value.numpy(), before[name]), name
 
 
+def test_batch_norm_keeps_its_running_statistics():
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(400, 10))
+    before = {name: np.array(value.numpy()) for name, value in net.state_dict().items()}
+    for profile in (net.profile(X, Y, print_fn=None), net.profile(X, print_fn=None)):
+        assert any(row.layer.startswith("BatchNorm2d") for row in profile.rows)
+    for name, value in net.state_dict().items():
+        assert np.array_equal(value.numpy(), before[name]), name
+
+
 def test_the_users_optimiser_is_not_touched():
     net = small()
     own = optim.Adam(net.parameters(), lr=0.1, betas=(0.8, 0.9))
@@ -99,6 +108,20 @@ def test_the_table():
     assert "One training step on 16 samples" in table[0] and table[1].split()[0] == "layer"
     assert len(table) == len(profile.rows) + 5 and table[-1].startswith("whole") and table[-1].endswith("100.0%")
     assert len({len(line) for line in table[1:]}) == 1
+
+
+def test_many_layers_are_added_up_by_op():
+    layers = [layer for _ in range(12) for layer in (nn.Linear(16, 16), nn.Tanh())]
+    profile = nn.Sequential(*layers, nn.Linear(16, 10), seed=0).profile(np.ones((4, 16)), Y[:4], print_fn=None)
+    by_op = profile.by_op()
+    assert sum(row.calls for row in by_op) == sum(row.calls for row in profile.rows)
+    assert sum(row.seconds for row in by_op) == pytest.approx(profile.seconds)
+    assert sum(row.flops for row in by_op) == profile.flops
+    assert [row.seconds for row in by_op] == sorted((row.seconds for row in by_op), reverse=True)
+    first, second = repr(profile).split("\n\n")
+    assert second.startswith("All layers together") and len(second.splitlines()) == len(by_op) + 5
+    assert "12 x linear+tanh" in second and "12 x" not in first
+    assert "\n\n" not in repr(small().profile(X, Y, print_fn=None))
 
 
 def test_the_table_in_a_notebook():
