@@ -43,8 +43,8 @@ typedef struct pn_wino_place {
         void (*output)(const pn_wino_tiles##suffix *t);                            /* y from v */                                                              \
         void (*gradient)(const pn_wino_tiles##suffix *t, real *room);              /* v from gy; room: PN_WINO_ROOM elements */                                \
         void (*weights)(const pn_wino_weights##suffix *t, int64_t lo, int64_t hi); /* panels [lo, hi) of u */                                                  \
-        /* s[point][c][o] (= or +=) sum over k of x[point][c][k] g[point][k][o]: c from 0 to rows, k to depth, o to cols, a multiple of 16 */                  \
-        void (*outer)(real * s, const real *x, int64_t ldx, const real *g, int64_t ldg, int points, int64_t rows, int64_t depth, int64_t cols, bool add);      \
+        /* One point: s[c][o] (= or +=) sum over k of x[c][k] g[k][o]: c from 0 to rows, k to depth, o to cols, a multiple of 16 */                            \
+        void (*outer)(real * s, const real *x, const real *g, int64_t rows, int64_t depth, int64_t cols, bool add);                                            \
         /* to[o * ldo + c * 9 + tap], o below outs, c below rows, from s (points^2, rows, cols) */                                                             \
         void (*finish)(real * to, int64_t ldo, const real *s, int points, int64_t rows, int64_t cols, int64_t outs);                                           \
     } pn_wino_fn##suffix;

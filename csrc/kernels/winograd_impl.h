@@ -338,13 +338,11 @@ static void R_(wino_gradient)(const R_(pn_wino_tiles) *t, real *room) {
 }
 
 /* ---- products for the gradient of the weights, and their end */
-static void R_(wino_outer)(real *s, const real *x, int64_t ldx, const real *g, int64_t ldg, int points, int64_t rows, int64_t depth, int64_t cols, bool add) {
-    for (int i = 0; i < points * points; i++) {
-        for (int64_t j = 0, width; j < cols; j += width) {
-            width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
-            const R_(gemm_strip) strip = {.a = x + i * ldx, .b = g + i * ldg + j, .ars = depth, .aks = 1, .bks = cols, .rows = rows, .kc = depth};
-            R_(gemm_rows)(&strip, s + i * rows * cols + j, cols, width, add);
-        }
+static void R_(wino_outer)(real *s, const real *x, const real *g, int64_t rows, int64_t depth, int64_t cols, bool add) {
+    for (int64_t j = 0, width; j < cols; j += width) {
+        width = cols - j < GEMM_NR ? cols - j : GEMM_NR;
+        const R_(gemm_strip) strip = {.a = x, .b = g + j, .ars = depth, .aks = 1, .bks = cols, .rows = rows, .kc = depth};
+        R_(gemm_rows)(&strip, s + j, cols, width, add);
     }
 }
 

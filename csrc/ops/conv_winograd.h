@@ -155,11 +155,12 @@ static void R_(wino_group)(const pn_call *c, pn_member *m, const wino_map *t, co
     R_(pn_wino_tiles) b = {.points = t->points, .tiles = count, .places = places, .plane = t->p * t->q * lanes, .row = t->q * lanes};
     b.v = s, b.add = io->add, b.act = io->act, b.params = io->params;
     for (int64_t i = 0; i < t->ins; i++) off[i] = i * count * lanes;
-    for (int64_t block = 0; block < t->out.count && !pn_member_stopped(m); block++) {
+    for (int64_t block = 0; block < t->out.count; block++) {
         const int64_t outs = conv_length(&t->out, block), channel = group * t->outs + block * t->out.step;
         R_(pn_conv_tile) g = {.m = outs, .pixels = count, .k = t->ins, .off = off, .step = lanes, .ldy = count * lanes, .ystep = lanes, .act = -1};
         b.ldv = wino_apart(outs * count * lanes);
         for (int64_t i = 0; i < squares; i++) {
+            if (i % t->points == 0 && pn_member_stopped(m)) return;
             g.w = u + (block * squares + i) * wino_apart(k->conv.packed(t->out.step, t->ins));
             g.x = v + i * a.ldv;
             g.y = s + i * b.ldv;
@@ -200,7 +201,7 @@ static void R_(wino_pair)(const pn_call *c, pn_member *m, const wino_map *t, con
     x.x = io->x + (group * t->ins + in * t->in.step) * x.plane;
     y.x = io->y + (group * t->outs + out * t->out.step) * y.plane;
     if (begin == end) memset(s, 0, (size_t)(wino_squares(t) * ins * cols) * sizeof(real)); /* no samples */
-    for (int64_t i = begin; i < end && !pn_member_stopped(m); i++) {
+    for (int64_t i = begin; i < end; i++) {
         const int64_t first = i * t->all.step, count = conv_length(&t->all, i);
         wino_places(px, t, first, count, t->points, t->top, t->left, t->groups * t->ins, t->h, t->w);
         wino_places(py, t, first, count, t->points - 2, 0, 0, t->groups * t->outs, t->p, t->q);
@@ -209,7 +210,10 @@ static void R_(wino_pair)(const pn_call *c, pn_member *m, const wino_map *t, con
         y.ldv = wino_apart(cols * count * lanes);
         k->wino.input(&x);
         k->wino.gradient(&y, room);
-        k->wino.outer(s, v, x.ldv, g, y.ldv, t->points, ins, count * lanes, cols, i > begin);
+        for (int64_t point = 0; point < wino_squares(t); point++) {
+            if (point % t->points == 0 && pn_member_stopped(m)) return;
+            k->wino.outer(s + point * ins * cols, v + point * x.ldv, g + point * y.ldv, ins, count * lanes, cols, i > begin);
+        }
     }
     partial += ((group * t->outs + out * t->out.step) * t->ins + in * t->in.step) * 9;
     k->wino.finish(partial, t->ins * 9, s, t->points, ins, cols, outs);
