@@ -6,10 +6,10 @@
 
 /* One row: y (= or +=) running sums of x, n elements `step` apart (negative: from the end). */
 static void R_(row)(pn_member *m, real *y, const real *x, int64_t n, int64_t step, bool add) {
-    SUM_TYPE sum = 0;
+    PN_WIDE sum = 0;
     for (int64_t j = 0; j < n; j++) {
         if (j % PN_PIECE == PN_PIECE - 1 && pn_member_stopped(m)) return;
-        sum += (SUM_TYPE)x[j * step];
+        sum += (PN_WIDE)x[j * step];
         y[j * step] = (real)(add ? y[j * step] + (real)sum : (real)sum);
     }
 }
@@ -39,21 +39,8 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
 #include "ops/op_helpers.h"
 #include "ops/rows.h"
 
-#define SUM_TYPE double
 #define PN_REAL_FILE "ops/cumsum.c"
-#include "base/real.h"
-#undef SUM_TYPE
-
-/* Once more for int64. */
-#define PN_REAL_PASS
-#define PN_WHOLE_PASS
-#define SUM_TYPE uint64_t
-#define real int64_t
-#define R_(name) name##_i
-#include "ops/cumsum.c"
-#undef PN_REAL_PASS
-#undef real
-#undef R_
+#include "base/whole.h"
 
 static void forward_any(const pn_call *c, pn_member *m) { (c->in[0].shape.dtype == PN_I64 ? forward_i : forward_f)(c, m); }
 

@@ -6,6 +6,11 @@
  * Cost: 1 per element. Also for int64.
  */
 #ifdef PN_REAL_PASS
+#ifdef PN_WHOLE_PASS
+#define IS_NAN(v) false
+#else
+#define IS_NAN(v) isnan(v)
+#endif
 
 /* Does v replace best? sign +1: the largest wins, -1: the smallest. The first NaN wins over all and stays; equal values do not replace. */
 static inline bool R_(beats)(real v, real best, bool least) { return IS_NAN(v) ? !IS_NAN(best) : least ? v < best : v > best; }
@@ -89,25 +94,13 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
     }
 }
 #endif
+#undef IS_NAN
 
 #else
 #include "ops/reduce.h"
 
-#define IS_NAN(v) isnan(v)
 #define PN_REAL_FILE "ops/extremum.c"
-#include "base/real.h"
-#undef IS_NAN
-
-/* The same once more for int64, which knows no NaN and no gradient. */
-#define PN_REAL_PASS
-#define PN_WHOLE_PASS
-#define real int64_t
-#define R_(name) name##_i
-#define IS_NAN(v) false
-#include "ops/extremum.c"
-#undef PN_REAL_PASS
-#undef real
-#undef R_
+#include "base/whole.h"
 
 static pn_status infer_values(pn_infer *q) {
     unsigned mask;

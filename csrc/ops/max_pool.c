@@ -102,7 +102,7 @@ static void R_(columns_row)(const pn_pool *p, pn_pool_walk *w, pn_window rows, c
         for (int64_t j = cols.lo + p->w.dilation; j < cols.hi; j += p->w.dilation) {
             const real v = best[j], b = best[at];
             const bool upper = (v == b) & (line[j] < line[at]), odd = (v != v) & ((b == b) | (line[j] >= line[at]));
-            at = (v > b) | upper | odd ? j : at;
+            at = ((v > b) | upper | odd) ? j : at;
         }
         y[ow] = best[at];
         where[ow] = (R_(pn_place))(line[at] * p->w.in + at);

@@ -130,17 +130,7 @@ static int64_t source_row(const padding *p, int64_t row) {
 }
 
 #define PN_REAL_FILE "ops/pad.c"
-#include "base/real.h"
-
-/* Once more for int64. */
-#define PN_REAL_PASS
-#define PN_WHOLE_PASS
-#define real int64_t
-#define R_(name) name##_i
-#include "ops/pad.c"
-#undef PN_REAL_PASS
-#undef real
-#undef R_
+#include "base/whole.h"
 
 static void forward_any(const pn_call *c, pn_member *m) { (c->in[0].shape.dtype == PN_I64 ? forward_i : forward_f)(c, m); }
 

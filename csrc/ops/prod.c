@@ -7,7 +7,7 @@
 #ifdef PN_REAL_PASS
 
 /* The products of one group of outputs. With `zeros` they leave out the elements that are 0, and count them there. */
-static void R_(group)(pn_fold_walk *w, const real *x, PRODUCT *total, int64_t *zeros) {
+static void R_(group)(pn_fold_walk *w, const real *x, PN_WIDE *total, int64_t *zeros) {
     const bool along = w->f->along;
     for (int64_t j = 0; j < w->width; j++) total[j] = 1;
     for (int64_t j = 0; zeros && j < w->width; j++) zeros[j] = 0;
@@ -18,7 +18,7 @@ static void R_(group)(pn_fold_walk *w, const real *x, PRODUCT *total, int64_t *z
             if (zeros && v[j] == 0)
                 zeros[at]++;
             else
-                total[at] *= (PRODUCT)v[j];
+                total[at] *= (PN_WIDE)v[j];
         }
     }
 }
@@ -26,7 +26,7 @@ static void R_(group)(pn_fold_walk *w, const real *x, PRODUCT *total, int64_t *z
 static void R_(forward)(const pn_call *c, pn_member *m) {
     const pn_shape *shape = &c->in[0].shape;
     real *y = c->out[0].data;
-    PRODUCT total[PN_FOLD_WIDTH];
+    PN_WIDE total[PN_FOLD_WIDTH];
     pn_fold f;
     pn_fold_init(&f, shape, pn_reduce_mask(shape, &c->attrs[0]));
     for (pn_fold_walk w = pn_fold_open(&f, m); pn_fold_next(&w);) {
@@ -68,21 +68,8 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
 #else
 #include "ops/reduce.h"
 
-#define PRODUCT double
 #define PN_REAL_FILE "ops/prod.c"
-#include "base/real.h"
-#undef PRODUCT
-
-/* Once more for int64. */
-#define PN_REAL_PASS
-#define PN_WHOLE_PASS
-#define PRODUCT uint64_t
-#define real int64_t
-#define R_(name) name##_i
-#include "ops/prod.c"
-#undef PN_REAL_PASS
-#undef real
-#undef R_
+#include "base/whole.h"
 
 static void forward_any(const pn_call *c, pn_member *m) { (c->in[0].shape.dtype == PN_I64 ? forward_i : forward_f)(c, m); }
 
