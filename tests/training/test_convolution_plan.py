@@ -81,3 +81,21 @@ def test_lanes_without_a_sample_do_not_leak(batch):
     np.testing.assert_allclose(found["direct"][0][0], found["naive"][0][0], **tolerances.FUSION)
     for a, b in zip(found["direct"][0][1], found["naive"][0][1], strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerances.FUSION["rtol"] * np.abs(b).max())
+
+
+def test_pooling_stays_in_blocks_of_samples():
+    """Reorders stand at the borders alone, an incomplete last block does no harm, and the gradients are eager's."""
+    net = nn.Sequential(
+        nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(8, 6, 3, padding=1), nn.ReLU(),
+        nn.AvgPool2d(2, ceil_mode=True), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3),
+        seed=2,
+    ).to("float64")  # fmt: skip
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((27, 2, 21, 22)), rng.integers(0, 3, 27)
+    found, texts = fused_and_not(net, x, y)
+    pools = [line for line in texts[0].splitlines() if "_pool2d" in line]
+    assert len(pools) == 8 and all("[batch-inner]" in line for line in pools)
+    assert texts[0].count("reorder") == 3
+    nn.functional.cross_entropy(net(x), y).backward()
+    for gradient, parameter in zip(found[0][1], net.parameters(), strict=True):
+        np.testing.assert_allclose(gradient, parameter.grad.numpy(), **tolerances.FUSION)
