@@ -200,7 +200,7 @@ class Trainable:
 
         All rows of X are one batch. Without y it is the forward pass in evaluation mode, as `predict` runs it; with y a
         training step of `fit`: forward, backward, the look at the gradients and the update. loss, loss_weights,
-        optimizer as in `fit`; an optimiser given is not touched. repeats: runs, of which each time is the median.
+        optimizer as in `fit`; an optimiser given is not touched. repeats: runs, up to 65536; a time is their median.
 
         The columns are time, FLOPs (2 a multiply-add; backward: as much again for each gradient wanted), GFLOP/s, their
         share of what the multiply-add units of the threads in use can do, and the share of the whole time. The clock

@@ -90,8 +90,8 @@ PyObject *pn_py_plan_profile(PyObject *o, PyObject *args) {
     const int n = (int)PyTuple_Size(args) - 1;
     const long repeats = n >= 0 ? PyLong_AsLong(PyTuple_GetItem(args, 0)) : 0;
     if (repeats == -1 && PyErr_Occurred()) return NULL;
-    if (n != pn_plan_inputs(self->p) || repeats < 1 || repeats > 1 << 20)
-        return PyErr_Format(PyExc_TypeError, "profile takes a number of runs from 1 on and %d arrays", pn_plan_inputs(self->p));
+    if (n != pn_plan_inputs(self->p) || repeats < 1 || repeats > 1 << 16)
+        return PyErr_Format(PyExc_TypeError, "profile takes a number of runs from 1 to 65536, and %d arrays", pn_plan_inputs(self->p));
     if (!pn_plan_valid(self->p)) return PyErr_Format(PyExc_RuntimeError, "parameters got new memory after the plan was built");
     for (int g = 0; optimizer && g < optimizer->o->n_groups; g++)
         if (optimizer->o->groups[g].lr != 0) return PyErr_Format(PyExc_ValueError, "profile: the optimiser's learning rate must be 0");
