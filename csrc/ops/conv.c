@@ -11,25 +11,37 @@ static void R_(inner_pass)(const pn_call *c, pn_member *m, const pn_conv *v, con
     (v->algorithm == PN_CONV_DIRECT ? R_(direct_pass) : R_(wino_pass))(c, m, v, pass, io, scratch);
 }
 
-/* One pass of an algorithm that works on blocks of 16 samples. Plain tensors are laid out in blocks in front of it, a plain result behind it. */
-static void R_(blocked_pass)(const pn_call *c, pn_member *m, const pn_conv *v, conv_pass pass, const R_(pn_conv_io) *io) {
-    const conv_blocks b = conv_blocks_of(v);
-    real *x = c->scratch, *y = x + b.x_size;
-    R_(pn_conv_io) inner = *io;
-    if (pass == CONV_WEIGHT) pn_member_barrier(m); /* scratch may be in use by the pass before */
-    if (c->layout != PN_PLAIN) {
-        R_(inner_pass)(c, m, v, pass, io, c->scratch);
-        return;
+/* The same on plain tensors: a few blocks of samples at a time are laid out in scratch, and their part of a plain result is put back. */
+static void R_(plain_pass)(const pn_call *c, pn_member *m, const pn_conv *v, conv_pass pass, const R_(pn_conv_io) *io) {
+    const int64_t most = conv_samples(v, sizeof(real));
+    for (int64_t first = 0; first == 0 || first < v->n; first += most) {
+        pn_conv part = *v;
+        part.n = conv_min(most, v->n - first);
+        const conv_blocks b = conv_blocks_of(&part);
+        const int64_t in = first * conv_input_size(v), out = first * conv_output_size(v);
+        real *x = c->scratch, *y = x + b.x_size;
+        R_(pn_conv_io) inner = *io;
+        inner.x = x, inner.y = y;
+        inner.add = pass == CONV_WEIGHT && (io->add || first > 0);
+        if (pass != CONV_WEIGHT) inner.to = pass == CONV_OUTPUT ? y : x;
+        if (first > 0) pn_member_barrier(m); /* the part before is done with scratch */
+        if (pass != CONV_INPUT) R_(blocks_move)(c, m, x, io->x + in, &b.x, true, false);
+        if (pass != CONV_OUTPUT) R_(blocks_move)(c, m, y, io->y + out, &b.y, true, false);
+        pn_member_barrier(m);
+        R_(inner_pass)(c, m, &part, pass, &inner, y + b.y_size);
+        if (pass == CONV_WEIGHT) continue;
+        pn_member_barrier(m);
+        R_(blocks_move)(c, m, io->to + (pass == CONV_OUTPUT ? out : in), inner.to, pass == CONV_OUTPUT ? &b.y : &b.x, false, io->add);
     }
-    inner.x = x, inner.y = y;
-    if (pass != CONV_WEIGHT) inner.to = pass == CONV_OUTPUT ? y : x, inner.add = false;
-    if (pass != CONV_INPUT) R_(blocks_move)(c, m, x, io->x, &b.x, true, false);
-    if (pass != CONV_OUTPUT) R_(blocks_move)(c, m, y, io->y, &b.y, true, false);
-    pn_member_barrier(m);
-    R_(inner_pass)(c, m, v, pass, &inner, y + b.y_size);
-    if (pass == CONV_WEIGHT) return;
-    pn_member_barrier(m);
-    R_(blocks_move)(c, m, io->to, inner.to, pass == CONV_OUTPUT ? &b.y : &b.x, false, io->add);
+}
+
+/* One pass of an algorithm that works on blocks of 16 samples. */
+static void R_(blocked_pass)(const pn_call *c, pn_member *m, const pn_conv *v, conv_pass pass, const R_(pn_conv_io) *io) {
+    if (pass == CONV_WEIGHT) pn_member_barrier(m); /* scratch may be in use by the pass before */
+    if (c->layout == PN_PLAIN)
+        R_(plain_pass)(c, m, v, pass, io);
+    else
+        R_(inner_pass)(c, m, v, pass, io, c->scratch);
 }
 
 void R_(pn_conv_output)(const pn_call *c, pn_member *m, const pn_conv *v, const R_(pn_conv_io) *io) {
@@ -88,8 +100,9 @@ void R_(pn_conv_bias)(const pn_call *c, pn_member *m, real *gb, const real *gy, 
 #include "ops/conv_naive.h"
 #include "ops/conv_winograd.h"
 
-#define NAIVE_WORK 1024     /* multiply-adds up to which setting up a block costs more than it saves */
-#define WINOGRAD_CHANNELS 8 /* of x and of y, from which on the products outweigh the transforms */
+#define CONV_COPIES (16 << 20) /* bytes of the copies in blocks that plain tensors get at a time */
+#define NAIVE_WORK 1024        /* multiply-adds up to which setting up a block costs more than it saves */
+#define WINOGRAD_CHANNELS 8    /* of x and of y, from which on the products outweigh the transforms */
 
 static int64_t pair(const pn_value *v, int i) { return v->ints[v->n == 1 ? 0 : i]; }
 
@@ -128,13 +141,22 @@ pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y,
 
 bool pn_conv_is_blocked(const pn_conv *v) { return v->algorithm >= PN_CONV_DIRECT; }
 
+/* Elements of one sample of x and of y. */
+static int64_t conv_input_size(const pn_conv *v) { return v->groups * v->c * v->h * v->w; }
+static int64_t conv_output_size(const pn_conv *v) { return v->groups * v->o * v->p * v->q; }
+
+/* Samples of plain tensors that are laid out in blocks at a time. */
+static int64_t conv_samples(const pn_conv *v, size_t bytes) {
+    return conv_max(1, CONV_COPIES / (int64_t)bytes / PN_LAYOUT_LANES / (conv_input_size(v) + conv_output_size(v))) * PN_LAYOUT_LANES;
+}
+
 /* x and y in blocks of 16 samples, and how many elements that takes. */
 typedef struct conv_blocks {
     pn_blocking x, y;
     int64_t x_size, y_size;
 } conv_blocks;
 static conv_blocks conv_blocks_of(const pn_conv *v) {
-    const pn_shape x = {.rank = 2, .dim = {v->n, v->groups * v->c * v->h * v->w}}, y = {.rank = 2, .dim = {v->n, v->groups * v->o * v->p * v->q}};
+    const pn_shape x = {.rank = 2, .dim = {v->n, conv_input_size(v)}}, y = {.rank = 2, .dim = {v->n, conv_output_size(v)}};
     return (conv_blocks){pn_blocking_of(&x, PN_BATCH_INNER), pn_blocking_of(&y, PN_BATCH_INNER), pn_layout_size(&x, PN_BATCH_INNER),
                          pn_layout_size(&y, PN_BATCH_INNER)};
 }
@@ -153,6 +175,24 @@ static size_t conv_room(const pn_kernels *k, int dtype, const pn_conv *v) {
 #define PN_REAL_FILE "ops/conv.c"
 #include "base/real.h"
 
+/* At least the scratch of an algorithm on blocks for n samples. */
+static void blocked_needs(pn_infer *q, const pn_conv *v, int64_t n) {
+    const int dtype = q->in[0].dtype;
+    pn_conv part = *v;
+    part.n = n;
+    const conv_blocks b = conv_blocks_of(&part);
+    size_t scratch, member;
+    if (v->algorithm == PN_CONV_DIRECT) {
+        (dtype == PN_F32 ? direct_needs_f : direct_needs_d)(q->kernels, &part, &scratch, &member);
+    } else {
+        member = wino_member_scratch(&part, pn_dtype_bytes(dtype));
+        scratch = dtype == PN_F32 ? wino_scratch_f(q->kernels, &part) : wino_scratch_d(q->kernels, &part);
+    }
+    if (q->layout == PN_PLAIN) scratch += (size_t)(b.x_size + b.y_size) * pn_dtype_bytes(dtype);
+    if (scratch > q->scratch) q->scratch = scratch;
+    if (member > q->member_scratch) q->member_scratch = member;
+}
+
 pn_status pn_conv_needs(pn_infer *q, const pn_conv *v) {
     const int dtype = q->in[0].dtype;
     size_t size;
@@ -160,14 +200,9 @@ pn_status pn_conv_needs(pn_infer *q, const pn_conv *v) {
     q->flops = 2 * work_of(v);
     if (v->algorithm == PN_CONV_NAIVE) return PN_OK;
     if (pn_conv_is_blocked(v)) {
-        const conv_blocks b = conv_blocks_of(v);
-        if (v->algorithm == PN_CONV_DIRECT) {
-            (dtype == PN_F32 ? direct_needs_f : direct_needs_d)(q->kernels, v, &q->scratch, &q->member_scratch);
-        } else {
-            q->member_scratch = wino_member_scratch(v, pn_dtype_bytes(dtype));
-            q->scratch = dtype == PN_F32 ? wino_scratch_f(q->kernels, v) : wino_scratch_d(q->kernels, v);
-        }
-        if (q->layout == PN_PLAIN) q->scratch += (size_t)(b.x_size + b.y_size) * pn_dtype_bytes(dtype);
+        const int64_t most = q->layout == PN_PLAIN ? conv_samples(v, pn_dtype_bytes(dtype)) : v->n;
+        blocked_needs(q, v, conv_min(v->n, most));
+        if (v->n > most) blocked_needs(q, v, v->n % most); /* the last part is cut in its own way */
         return PN_OK;
     }
     const size_t product = conv_room(q->kernels, dtype, v);

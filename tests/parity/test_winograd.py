@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pyneuro import _core, nn, tensor  # noqa: E402
+from pyneuro import _core, get_num_threads, nn, set_num_threads, tensor  # noqa: E402
 from tests import tolerances  # noqa: E402
 
 REAL, TILES = ("float32", "float64"), ("winograd2", "winograd4")
@@ -60,6 +60,22 @@ def test_groups(algorithm, dtype):
     rng = np.random.default_rng(1)
     for groups in (2, 6):
         check(draw(rng, 5, 6, 12, 6, 7, 1, groups), algorithm, dtype, padding=1, groups=groups)
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd4"])
+def test_parts_of_a_large_batch(algorithm):
+    """Teaching mode lays out 16 MiB at a time: here one block of samples, the last one incomplete; any team."""
+    given = draw(np.random.default_rng(4), 40, 4, 4, 128, 128, 1)
+    found, before = [], get_num_threads()
+    try:
+        for threads in (1, 2):
+            set_num_threads(threads)
+            found.append(passes(*given, algorithm, "float64", padding=1))
+    finally:
+        set_num_threads(before)
+    for a, b, want in zip(*found, exact(*given, padding=1), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.abs(a - want).max() <= tolerances.SAME * np.abs(want).max()
 
 
 @pytest.mark.parametrize("dtype", REAL)
