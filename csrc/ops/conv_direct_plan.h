@@ -7,7 +7,7 @@
 #define PN_OPS_CONV_DIRECT_PLAN_H
 #include "ops/conv_plan.h"
 
-#define DIRECT_BYTES (384 * 1024)   /* of a window of the input and the outputs that see it, together with */
+#define DIRECT_BYTES (640 * 1024)   /* of a window of the input and the outputs that see it, together with */
 #define DIRECT_WEIGHTS (256 * 1024) /* the packed weights: within a 1 MiB second-level cache */
 #define DIRECT_OTHER (1536 * 1024)  /* of the outputs in a weight gradient, which pass by a few channels at a time */
 #define DIRECT_TAPS 640             /* channels x taps summed up at a time: the packed weights of a tile stay in the first-level cache */
