@@ -102,7 +102,9 @@ void R_(pn_conv_bias)(const pn_call *c, pn_member *m, real *gb, const real *gy, 
 
 #define CONV_COPIES (16 << 20) /* bytes of the copies in blocks that plain tensors get at a time */
 #define NAIVE_WORK 1024        /* multiply-adds up to which setting up a block costs more than it saves */
-#define WINOGRAD_CHANNELS 8    /* of x and of y, from which on the products outweigh the transforms */
+#define LARGE_OUTS 64          /* channels of y and taps, from which on a matrix product is fast */
+#define LARGE_TAPS 256
+#define WINOGRAD_CHANNELS 8 /* of x and of y, from which on the products outweigh the transforms */
 
 static int64_t pair(const pn_value *v, int i) { return v->ints[v->n == 1 ? 0 : i]; }
 
@@ -117,13 +119,18 @@ static double work_of(const pn_conv *v) { return (double)v->n * (double)(v->grou
 /* Multiplications of Winograd's algorithm with tiles of m x m, for one pair of channels and one sample. */
 static int64_t wino_work(const pn_conv *v, int64_t m) { return pn_blocks_of(v->p, m) * pn_blocks_of(v->q, m) * (m + 2) * (m + 2); }
 
-/* "auto": blocks of 16 samples where they are full enough. A plain 1x1 convolution is a matrix product already, not worth the way to blocks and back. */
+/* Do samples fill so many eighths of the lanes of their blocks? */
+static bool fills(const pn_conv *v, int eighths) { return v->n * 8 >= pn_blocks_of(v->n, PN_LAYOUT_LANES) * PN_LAYOUT_LANES * eighths; }
+
+/* "auto": blocks of 16 samples where they are full enough: half empty ones lose against matrix products, sooner where these are large and fast. A plain 1x1
+ * convolution is a matrix product already, not worth the way to blocks and back. */
 static int choose(const pn_conv *v, pn_layout layout) {
-    const bool full = v->n * 8 >= pn_blocks_of(v->n, PN_LAYOUT_LANES) * PN_LAYOUT_LANES * 5; /* of the lanes of all blocks, 5/8 */
+    const bool large = v->o >= LARGE_OUTS && v->c * conv_taps(v) >= LARGE_TAPS;
     if (work_of(v) <= NAIVE_WORK) return PN_CONV_NAIVE;
-    if (!full || !direct_fits(v) || (layout == PN_PLAIN && conv_taps(v) == 1)) return PN_CONV_IM2COL;
-    if (!wino_fits(v) || v->c < WINOGRAD_CHANNELS || v->o < WINOGRAD_CHANNELS) return PN_CONV_DIRECT;
-    return wino_work(v, 4) <= wino_work(v, 2) ? PN_CONV_WINOGRAD4 : PN_CONV_WINOGRAD2;
+    if (layout == PN_PLAIN && conv_taps(v) == 1) return PN_CONV_IM2COL;
+    if (wino_fits(v) && fills(v, 5) && v->c >= WINOGRAD_CHANNELS && v->o >= WINOGRAD_CHANNELS)
+        return wino_work(v, 4) <= wino_work(v, 2) ? PN_CONV_WINOGRAD4 : PN_CONV_WINOGRAD2;
+    return direct_fits(v) && fills(v, large ? 7 : 5) ? PN_CONV_DIRECT : PN_CONV_IM2COL;
 }
 
 pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y, const pn_value *attrs, pn_layout layout) {
