@@ -14,7 +14,7 @@ typedef struct direct_piece {
     int64_t row, rows, col, cols;
 } direct_piece;
 
-/* Channels of the input are the fastest index of `i`, so that neighbouring pieces read the same outputs. */
+/* Its place in the cuts of t; the input channels are for the caller to say. */
 static inline direct_piece direct_piece_of(const direct_map *t, int64_t batch, int64_t group, int64_t out, int64_t row, int64_t col) {
     direct_piece a = {.block = batch * t->batch.step, .blocks = conv_length(&t->batch, batch), .group = group};
     a.out = out * t->out.step, a.outs = conv_length(&t->out, out);
@@ -23,7 +23,7 @@ static inline direct_piece direct_piece_of(const direct_map *t, int64_t batch, i
     return a;
 }
 
-/* Elements from one channel to the next in rooms whose channels must not share cache sets: a power of two of pages would be one set. */
+/* Do the channels of an image share cache sets? Whole pages apart, their pixels all fall into the same ones. */
 static inline bool direct_clashes(int64_t plane_bytes, int64_t channels) { return plane_bytes % 4096 == 0 && channels > 8; }
 #endif
 #else
