@@ -91,12 +91,12 @@ class Network:
 
 
 NETWORKS = [
-    Network("LeNet-5 tanh, batch 64, SGD", lenet, (1, 28, 28), 10, 64, 100, 6.0),
-    Network("MNIST CNN, batch 64, SGD", mnist_cnn, (1, 28, 28), 10, 64, 8, 4.0),
-    Network("ResNet-20, batch 128, momentum", resnet20, (3, 32, 32), 10, 128, 2, 2.5, 0.05, 0.9),
-    Network("AlexNet 227, forward, batch 1", alexnet, (3, 227, 227), 1000, 1, 8, 1.3, trains=False),
-    Network("AlexNet 227, forward, batch 16", alexnet, (3, 227, 227), 1000, 16, 2, 1.4, trains=False),
-    Network("AlexNet 227, batch 16, momentum", alexnet, (3, 227, 227), 1000, 16, 1, 1.4, 1e-3, 0.9, compare=0),
+    Network("LeNet-5 tanh, batch 64, SGD", lenet, (1, 28, 28), 10, 64, 400, 6.0),
+    Network("MNIST CNN, batch 64, SGD", mnist_cnn, (1, 28, 28), 10, 64, 60, 4.0),
+    Network("ResNet-20, batch 128, momentum", resnet20, (3, 32, 32), 10, 128, 16, 2.5, 0.05, 0.9),
+    Network("AlexNet 227, forward, batch 1", alexnet, (3, 227, 227), 1000, 1, 60, 1.3, trains=False),
+    Network("AlexNet 227, forward, batch 16", alexnet, (3, 227, 227), 1000, 16, 8, 1.4, trains=False),
+    Network("AlexNet 227, batch 16, momentum", alexnet, (3, 227, 227), 1000, 16, 8, 1.4, 1e-3, 0.9, compare=0),
 ]
 
 

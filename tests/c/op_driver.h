@@ -222,7 +222,7 @@ static void op_member(void *context, pn_member *m) {
 }
 
 /* Layout of input or output i, and where its element j lies. */
-static pn_layout op_layout(const op_case *c, int i) { return i == 0 ? c->layout : PN_PLAIN; }
+static pn_layout op_layout(const op_case *c, int i) { return i == 0 || c->op->alike >> i & 1 ? c->layout : PN_PLAIN; }
 static int64_t op_at(const op_case *c, int i, const pn_shape *s, int64_t j) { return pn_layout_index(s, op_layout(c, i), j); }
 
 /* Lanes that belong to nobody stay NaN. */
