@@ -7,7 +7,7 @@ layer keeps running means of both for evaluation. `fit` changes them with the st
 from pyneuro import _core
 from pyneuro.nn import _check
 from pyneuro.nn.layers import _real
-from pyneuro.nn.normalization import _Norm
+from pyneuro.nn.normalization import _ByChannel
 
 _op = _core.ops["batch_norm"]
 
@@ -48,7 +48,7 @@ def _normalize(x, mean, var, count, weight, bias, training, momentum, eps):
     return y[0] if isinstance(y, tuple) else y
 
 
-class _BatchNorm(_Norm):
+class _BatchNorm(_ByChannel):
     """What BatchNorm1d and BatchNorm2d share: all but the shapes that they take."""
 
     running_mean: _core.Tensor | None
@@ -102,21 +102,6 @@ class _BatchNorm(_Norm):
             self.running_mean.fill_(0)
             self.running_var.fill_(1)
             self.num_batches_tracked.fill_(0)
-
-    def extra_repr(self):
-        """PyTorch's."""
-        has = f"affine={self.affine}, bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
-        momentum = self.momentum if self.momentum is None else f"{self.momentum:g}"
-        return f"{self.num_features}, eps={self.eps:g}, momentum={momentum}, {has}"
-
-    def _label(self):
-        return f"{type(self).__name__}({self.num_features})"
-
-    def _config(self):
-        return {
-            "num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine,
-            "track_running_stats": self.track_running_stats, "bias": self.bias is not None or not self.affine,
-        }  # fmt: skip
 
 
 def _momentum(name, momentum):

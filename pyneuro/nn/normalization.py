@@ -224,7 +224,26 @@ class GroupNorm(_Norm):
         }  # fmt: skip
 
 
-class InstanceNorm2d(_Norm):
+class _ByChannel(_Norm):
+    """What instance norm and batch norm say of themselves."""
+
+    def extra_repr(self):
+        """PyTorch's."""
+        has = f"affine={self.affine}, bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        momentum = self.momentum if self.momentum is None else f"{self.momentum:g}"
+        return f"{self.num_features}, eps={self.eps:g}, momentum={momentum}, {has}"
+
+    def _label(self):
+        return f"{type(self).__name__}({self.num_features})"
+
+    def _config(self):
+        return {
+            "num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine,
+            "track_running_stats": self.track_running_stats, "bias": self.bias is not None or not self.affine,
+        }  # fmt: skip
+
+
+class InstanceNorm2d(_ByChannel):
     """`InstanceNorm2d(num_features, eps=1e-5)`: each channel of each image gets mean 0 and variance 1.
 
     x (N, C, H, W), or (C, H, W) for one image -> the same shape. With affine=True there are `weight` (ones at first)
@@ -254,7 +273,7 @@ class InstanceNorm2d(_Norm):
             raise ValueError(f"{name}: track_running_stats must be False: it normalizes by the sample alone")
         self.num_features = _check.size(name, "num_features", num_features)
         self.momentum = momentum if momentum is None else _check.number(name, "momentum", momentum)
-        self.affine = affine
+        self.affine, self.track_running_stats = affine, False
         self._prepare((self.num_features,), eps, epsilon, affine, bias, dtype)
 
     def forward(self, x):
@@ -268,21 +287,6 @@ class InstanceNorm2d(_Norm):
             raise ValueError(f"x has shape {shape}, expected (N, {self.num_features}, {self._positions})")
         _check_channels(x, self.num_features)
         return instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
-
-    def extra_repr(self):
-        """PyTorch's."""
-        has = f"affine={self.affine}, bias={self.bias is not None}, track_running_stats=False"
-        momentum = self.momentum if self.momentum is None else f"{self.momentum:g}"
-        return f"{self.num_features}, eps={self.eps:g}, momentum={momentum}, {has}"
-
-    def _label(self):
-        return f"{type(self).__name__}({self.num_features})"
-
-    def _config(self):
-        return {
-            "num_features": self.num_features, "eps": self.eps, "momentum": self.momentum, "affine": self.affine,
-            "bias": self.bias is not None or not self.affine,
-        }  # fmt: skip
 
 
 class InstanceNorm1d(InstanceNorm2d):
