@@ -72,7 +72,8 @@ char *pn_plan_text(const pn_plan *p) {
     for (int i = 0; i < p->n_pieces; i++) put(&t, "      update   %s\n", pn_shape_text(&p->gradients[p->pieces[i].segment].shape, shape));
     for (int i = 0; i < p->n_deferred; i++)
         put(&t, "      update   %s with its gradient, fused\n", pn_shape_text(&p->gradients[p->deferred[i].segment].shape, shape));
-    put(&t, "%zu bytes, %.3g MFLOP, up to %d thread%s; | is a barrier\n", p->arena_bytes, p->flops / 1e6, p->threads, p->threads == 1 ? "" : "s");
+    put(&t, "%zu bytes and %zu a thread, %.3g MFLOP, up to %d thread%s; | is a barrier\n", p->arena_bytes, p->member_scratch, p->flops / 1e6, p->threads,
+        p->threads == 1 ? "" : "s");
     if (t.failed) {
         pn_free(t.data);
         return NULL;

@@ -354,6 +354,10 @@ static PyObject *plan_bytes(PyObject *o, void *ignored) {
     (void)ignored;
     return PyLong_FromSize_t(pn_plan_bytes(((pn_py_plan *)o)->p));
 }
+static PyObject *plan_thread_bytes(PyObject *o, void *ignored) {
+    (void)ignored;
+    return PyLong_FromSize_t(pn_plan_member_scratch(((pn_py_plan *)o)->p));
+}
 static PyObject *plan_threads(PyObject *o, void *ignored) {
     (void)ignored;
     return PyLong_FromLong(pn_plan_threads(((pn_py_plan *)o)->p));
@@ -377,6 +381,7 @@ static PyMethodDef plan_methods[] = {
 static PyGetSetDef plan_attributes[] = {
     {"flops", plan_flops, NULL, "Floating-point operations of one run.", NULL},
     {"bytes", plan_bytes, NULL, "Bytes of all buffers.", NULL},
+    {"thread_bytes", plan_thread_bytes, NULL, "Bytes of scratch that each thread needs besides.", NULL},
     {"threads", plan_threads, NULL, "Threads worth having, by shape alone.", NULL},
     {"fused", plan_fused, NULL, "Weights whose gradient is fused with their update.", NULL},
     {"valid", plan_valid, NULL, "False when it has to be built again: parameters were replaced, or another instruction set was chosen.", NULL},

@@ -52,8 +52,9 @@ class Profile:
     [('Linear(4, 3) (layer 0)', 'linear+tanh'), ('Linear(3, 2) (layer 2)', 'linear')]
     """
 
-    def __init__(self, rows, repeats, threads, peak, training, samples):
+    def __init__(self, rows, repeats, threads, peak, training, samples, memory):
         self.rows, self.repeats, self.threads, self.peak = rows, repeats, threads, peak
+        self.memory, self.thread_memory = memory
         self.training, self.samples = training, samples
         self.seconds = sum(row.seconds for row in rows)
         self.flops = sum(row.flops for row in rows)
@@ -95,7 +96,8 @@ class Profile:
         what = "training step" if self.training else "forward pass"
         return (
             f"One {what} on {self.samples} samples: {_time(self.seconds)}, median of {self.repeats} on {threads}; "
-            f"peak of the multiply-add units {self.peak:.0f} GFLOP/s"
+            f"peak of the multiply-add units {self.peak:.0f} GFLOP/s; memory {self.memory / 1e6:.3g} MB, and "
+            f"{self.thread_memory / 1e6:.3g} MB a thread"
         )
 
     def __repr__(self):
@@ -162,7 +164,7 @@ def profile(net, X, y, loss, loss_weights, optimizer, repeats, print_fn):
     real = programs.real_dtype(net)
     peak = max(_core.peak_gflops(0.004, real) for _ in range(12)) * threads  # some of them undisturbed
     lines = _rows(found, np.median(seconds, axis=0), training, sum(p.numel() for p in net.parameters()))
-    result = Profile(lines, repeats, threads, peak, training, rows)
+    result = Profile(lines, repeats, threads, peak, training, rows, (plan.bytes, plan.thread_bytes))
     if print_fn is not None:
         print_fn(repr(result))
     return result

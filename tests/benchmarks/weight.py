@@ -45,6 +45,43 @@ print(peak())
 )
 
 
+CONVOLUTION = """
+import sys
+sys.path.insert(0, {folder!r})
+import convnets
+work = next(w for w in convnets.NETWORKS if w.name == {name!r})
+x, y = work.data(1)
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+if {ours}:
+    from pyneuro import nn, optim
+    net, before = work.make(nn), peak()
+    net.fit(x, y, optimizer=optim.SGD(lr=0.01, momentum=0.9), epochs=3, batch_size=work.batch, verbose=0)
+else:
+    import torch
+    net, before = work.make(torch.nn), peak()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    for _ in range(3):
+        optimizer.zero_grad(); torch.nn.functional.cross_entropy(net(x), y).backward(); optimizer.step()
+print(peak() - before)
+"""
+
+
+def convolution_rows() -> list[list[str]]:
+    """What three steps of each convolution network need beyond the library and the weights."""
+    from convnets import NETWORKS
+
+    lines = []
+    for work in NETWORKS:
+        if work.trains:
+            given = {"folder": str(Path(__file__).parent), "name": work.name}
+            ours, theirs = (peak_mb(CONVOLUTION.format(ours=side, **given)) for side in (True, False))
+            missed = "" if ours <= theirs else " (goal: PyTorch's, missed)"
+            lines.append([f"peak memory of training, {work.name}", f"{ours:.0f} MB{missed}", f"{theirs:.0f} MB"])
+    return lines
+
+
 def seconds_of(code: str) -> float:
     """Wall time of a fresh interpreter that runs `code`."""
     start = time.perf_counter()
@@ -98,6 +135,7 @@ def run(threads: int, rounds: int) -> bool:
                 f"{peak_mb(THEIRS):.0f} MB",
             ]
         )
+        lines += convolution_rows()
     print(machine())
     table("Weight", ["what", "pyneuro", "PyTorch"], lines)
     return True
