@@ -249,9 +249,9 @@ static pn_status check_algorithm(pn_infer *q) {
             DIRECT_REACH, (long long)v.sh, (long long)v.sw, (long long)((v.kh - 1) * v.dh + 1), (long long)((v.kw - 1) * v.dw + 1));
     if (algorithm < PN_CONV_WINOGRAD2 || wino_fits(&v)) return PN_OK;
     return pn_fail(q->error, PN_E_VALUE,
-                   "algorithm is winograd, which is for kernels of 3 x 3 with stride 1 and dilation 1, but weight has shape %s, stride is (%lld, %lld) and "
+                   "algorithm is winograd%d, which is for kernels of 3 x 3 with stride 1 and dilation 1, but weight has shape %s, stride is (%lld, %lld) and "
                    "dilation (%lld, %lld)",
-                   pn_shape_text(weight, text), (long long)v.sh, (long long)v.sw, (long long)v.dh, (long long)v.dw);
+                   algorithm == PN_CONV_WINOGRAD2 ? 2 : 4, pn_shape_text(weight, text), (long long)v.sh, (long long)v.sw, (long long)v.dh, (long long)v.dw);
 }
 
 pn_status pn_conv_check(pn_infer *q) {

@@ -116,6 +116,7 @@ static void R_(update)(const pn_call *c, pn_member *m, pn_update rule, const pn_
 #include "ops/fused.h"
 #include "ops/linear.h"
 #include "ops/product.h"
+#include <stdio.h>
 
 #define STRIP 64 /* columns of the bias gradient that stay together */
 
@@ -198,13 +199,21 @@ size_t pn_linear_update_scratch(const pn_kernels *k, const pn_shape *x, const pn
     return most + (size_t)t.room * pn_dtype_bytes(weight->dtype);
 }
 
+/* The last dimension of x is not `features`; when all behind the batch together are that many, maps have not been flattened. */
+static pn_status fail_features(pn_infer *q, int64_t features) {
+    const pn_shape *x = &q->in[0];
+    char text[256], hint[96] = "";
+    int64_t left = features; /* divided, since a product might overflow */
+    for (int i = 1; i < x->rank; i++) left = x->dim[i] > 0 && left % x->dim[i] == 0 ? left / x->dim[i] : 0;
+    if (x->rank > 2 && left == 1) snprintf(hint, sizeof hint, "; nn.Flatten() before it makes (%lld, %lld)", (long long)x->dim[0], (long long)features);
+    return pn_fail(q->error, PN_E_VALUE, "x has shape %s, expected (*, %lld)%s", pn_shape_text(x, text), (long long)features, hint);
+}
+
 static pn_status infer(pn_infer *q) {
     const pn_shape *x = &q->in[0], *w = &q->in[1];
     char text[256];
     if (w->rank != 2) return pn_fail_shape(q, "weight", 1, "(out, in)");
-    if (x->rank < 1 || x->dim[x->rank - 1] != w->dim[1]) {
-        return pn_fail(q->error, PN_E_VALUE, "x has shape %s, expected (*, %lld)", pn_shape_text(x, text), (long long)w->dim[1]);
-    }
+    if (x->rank < 1 || x->dim[x->rank - 1] != w->dim[1]) return fail_features(q, w->dim[1]);
     if (q->n_in > 2 && (q->in[2].rank != 1 || q->in[2].dim[0] != w->dim[0])) {
         return pn_fail(q->error, PN_E_VALUE, "bias has shape %s, expected (%lld,)", pn_shape_text(&q->in[2], text), (long long)w->dim[0]);
     }

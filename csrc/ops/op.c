@@ -88,8 +88,9 @@ pn_status pn_op_check_inputs(const pn_op *op, int n_in, const pn_shape *in, pn_e
         if (in[i].dtype == in[*other - 1].dtype) continue;
         pn_op_input was;
         find_input(op, *other - 1, &was);
-        return pn_fail(e, PN_E_TYPE, "%s: %.*s has dtype %s but %.*s has dtype %s; convert one with cast", op->name, was.length, was.name,
-                       pn_dtype_name(in[*other - 1].dtype), input.length, input.name, pn_dtype_name(in[i].dtype));
+        return pn_fail(e, PN_E_TYPE, "%s: %.*s has dtype %s but %.*s has dtype %s; convert %.*s with .to(\"%s\")", op->name, was.length, was.name,
+                       pn_dtype_name(in[*other - 1].dtype), input.length, input.name, pn_dtype_name(in[i].dtype), was.length, was.name,
+                       pn_dtype_name(in[i].dtype));
     }
     return PN_OK;
 }

@@ -4,11 +4,15 @@ import operator
 import os
 from contextlib import suppress
 
+from pyneuro import _core
+
 # Spellings of other libraries that mean something else here, or belong elsewhere: argument -> advice. `{name}` is the
 # layer. Spellings that mean the same are simply accepted by the layer itself.
 FOREIGN = {
     "units": "{name} needs both sizes: {name}(in_features, out_features); Keras's units is out_features, and the input "
     "size is not guessed from the data",
+    "filters": "{name} calls it out_channels and takes in_channels before it: {name}(in_channels, out_channels, "
+    "kernel_size)",
     "activation": "{name} has no activation: put one behind it, such as nn.Sequential({name}(...), nn.ReLU())",
     "input_shape": "{name} has no input_shape: layers are given their sizes, net.summary(shape) takes the input's",
     "input_dim": "{name} has no input_dim: its first argument is the number of inputs",
@@ -58,6 +62,24 @@ def either(name, spellings, default):
     if len(given) > 1:
         raise TypeError(f"{name}: {' and '.join(given)} are two spellings of one argument, give one of them")
     return next(iter(given.values()), default)
+
+
+def need(name, given):
+    """TypeError for the first of the arguments `given` (dict of argument -> value) that is None, with all of them."""
+    for argument, value in given.items():
+        if value is None:
+            raise TypeError(f"{name}: {argument} is missing; give {name}({', '.join(given)})")
+
+
+def tensor(x, *beside):
+    """`x` as a Tensor: an array or a list takes the real type of the first Tensor `beside` it, else the one of its own.
+
+    Those `beside`, parameters mostly, may be None or no Tensors. A Tensor stays as it is, whatever its type.
+    """
+    if isinstance(x, _core.Tensor):
+        return x
+    types = (other.dtype for other in beside if isinstance(other, _core.Tensor))
+    return _core.as_tensor(x, next((dtype for dtype in types if dtype != "int64"), None))
 
 
 def size(name, argument, value, least=1):

@@ -36,7 +36,7 @@ def batch_norm(
 
 def _normalize(x, mean, var, count, weight, bias, training, momentum, eps):
     """The op, which wants running values even where it does not look at them."""
-    x = x if isinstance(x, _core.Tensor) else _core.as_tensor(x)
+    x = _check.tensor(x, weight, mean, bias)
     track = mean is not None
     if not track:
         channels = x.shape[1] if x.ndim > 1 else 0
@@ -58,13 +58,14 @@ class _BatchNorm(_ByChannel):
     _takes = ()  # (rank, what stands behind the channels) of x
 
     def __init__(
-        self, num_features, eps=None, momentum=0.1, affine=True, track_running_stats=True, *, bias=True, epsilon=None,
-        dtype=None, **other,
+        self, num_features=None, eps=None, momentum=0.1, affine=True, track_running_stats=True, *, bias=True,
+        epsilon=None, dtype=None, **other,
     ):  # fmt: skip
         super().__init__()
         name = type(self).__name__
         known = ("num_features", "eps", "momentum", "affine", "track_running_stats", "bias", "dtype")
         _check.refuse(name, other, known)
+        _check.need(name, {"num_features": num_features})
         self.num_features = _check.size(name, "num_features", num_features)
         self.momentum = _momentum(name, momentum)
         self.affine, self.track_running_stats = affine, track_running_stats
@@ -79,7 +80,7 @@ class _BatchNorm(_ByChannel):
 
     def forward(self, x):
         """x (N, num_features, *) -> the same shape."""
-        x = x if isinstance(x, _core.Tensor) else _core.as_tensor(x)
+        x = _check.tensor(x, self.weight, self.running_mean)
         shape = tuple(x.shape)
         if len(shape) not in self._takes or shape[1] != self.num_features:
             raise ValueError(self._explain(shape))

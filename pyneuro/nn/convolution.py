@@ -25,6 +25,8 @@ class _Convolution(Module):
         stride = _check.either(name, {"stride": stride, "strides": other.pop("strides", None)}, 1)
         dilation = _check.either(name, {"dilation": dilation, "dilation_rate": other.pop("dilation_rate", None)}, 1)
         _check.refuse(name, other, self._known)
+        channels = {"in_channels": in_channels, "out_channels": out_channels}
+        _check.need(name, {**channels, "kernel_size": kernel_size})
         self.in_channels = _check.size(name, "in_channels", in_channels)
         self.out_channels = _check.size(name, "out_channels", out_channels)
         self.kernel_size = _convolve.numbers(name, "kernel_size", kernel_size, n, 1)
@@ -33,7 +35,7 @@ class _Convolution(Module):
         self.padding = padding if isinstance(padding, str) else resolved
         self.output_padding = _convolve.numbers(name, "output_padding", output_padding, n, 0)
         if padding_mode != "zeros":
-            raise ValueError(f"{name}: padding_mode must be 'zeros', the only one here, got {padding_mode!r:.80}")
+            self._refuse_padding_mode(name, padding_mode)
         self.padding_mode = padding_mode
         for argument in ("in_channels", "out_channels"):
             if getattr(self, argument) % self.groups:
@@ -49,6 +51,13 @@ class _Convolution(Module):
         "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias", "padding_mode",
         "algorithm", "dtype", "init", "bias_init",
     )  # fmt: skip
+
+    def _refuse_padding_mode(self, name, given):
+        """ValueError with the layer that pads in the way asked for; before a transposed convolution none does."""
+        layers = {"reflect": "ReflectionPad", "replicate": "ReplicationPad", "circular": "CircularPad"}
+        layer = layers.get(given) if isinstance(given, str) and not self._transposed else None
+        hint = f"; put nn.{layer}{self._dims}d before the layer and leave padding at 0" if layer else ""
+        raise ValueError(f"{name}: padding_mode must be 'zeros', the only one here, got {given!r:.80}{hint}")
 
     def _reset(self, bias, real, weight_init, bias_init):
         """Makes the parameters. PyTorch's kaiming_uniform(a=sqrt 5) is U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
@@ -102,8 +111,9 @@ class _Forward(_Convolution):
     """Conv1d and Conv2d: PyTorch's order of arguments, which the transposed convolution has otherwise."""
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride=None, padding=0, dilation=None, groups=1, bias=None,
-        padding_mode="zeros", *, algorithm="auto", use_bias=None, dtype=None, init=None, bias_init=None, **other,
+        self, in_channels=None, out_channels=None, kernel_size=None, stride=None, padding=0, dilation=None, groups=1,
+        bias=None, padding_mode="zeros", *, algorithm="auto", use_bias=None, dtype=None, init=None, bias_init=None,
+        **other,
     ):  # fmt: skip
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, algorithm,
@@ -178,9 +188,9 @@ class ConvTranspose2d(_Convolution):
     _known = (*_Convolution._known, "output_padding")
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride=None, padding=0, output_padding=0, groups=1, bias=None,
-        dilation=None, padding_mode="zeros", *, algorithm="auto", use_bias=None, dtype=None, init=None, bias_init=None,
-        **other,
+        self, in_channels=None, out_channels=None, kernel_size=None, stride=None, padding=0, output_padding=0, groups=1,
+        bias=None, dilation=None, padding_mode="zeros", *, algorithm="auto", use_bias=None, dtype=None, init=None,
+        bias_init=None, **other,
     ):  # fmt: skip
         if isinstance(padding, str):
             raise TypeError(f"ConvTranspose2d: padding must be a whole number or 2 of them, got {padding!r:.80}")

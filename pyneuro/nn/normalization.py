@@ -39,7 +39,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     >>> group_norm([[1.0, 3.0, 10.0, 30.0]], 2, eps=0.0).tolist()
     [[-1.0, 1.0, -1.0, 1.0]]
     """
-    x = input if isinstance(input, _core.Tensor) else _core.as_tensor(input)
+    x = _check.tensor(input, weight, bias)
     if x.ndim > 1 and x.shape[0] == 1 and x.numel() == num_groups:
         raise ValueError(
             f"group_norm: x has shape {tuple(x.shape)}: each of the {num_groups} groups is one value, expected at "
@@ -65,7 +65,7 @@ def instance_norm(
             "instance_norm: statistics are always those of the sample; leave running_mean, running_var and "
             "use_input_stats away"
         )
-    x = input if isinstance(input, _core.Tensor) else _core.as_tensor(input)
+    x = _check.tensor(input, weight, bias)
     shape = tuple(x.shape)
     if len(shape) < 3:
         raise ValueError(f"instance_norm: x has shape {shape}, expected (N, C, *) with positions behind the channels")
@@ -263,12 +263,13 @@ class InstanceNorm2d(_ByChannel):
     _positions = "H, W"
 
     def __init__(
-        self, num_features, eps=None, momentum=0.1, affine=False, track_running_stats=False, *, bias=True,
+        self, num_features=None, eps=None, momentum=0.1, affine=False, track_running_stats=False, *, bias=True,
         epsilon=None, dtype=None, **other,
     ):  # fmt: skip
         super().__init__()
         name = type(self).__name__
         _check.refuse(name, other, ("num_features", "eps", "affine", "bias", "dtype"))
+        _check.need(name, {"num_features": num_features})
         if track_running_stats is not False:
             raise ValueError(f"{name}: track_running_stats must be False: it normalizes by the sample alone")
         self.num_features = _check.size(name, "num_features", num_features)
@@ -278,7 +279,7 @@ class InstanceNorm2d(_ByChannel):
 
     def forward(self, x):
         """x (N, num_features, H, W) or (num_features, H, W), 1-D without H -> the same shape."""
-        x = x if isinstance(x, _core.Tensor) else _core.as_tensor(x)
+        x = _check.tensor(x, self.weight, self.bias)
         shape = tuple(x.shape)
         rank = 2 + len(self._positions.split(", "))
         if len(shape) == rank - 1:

@@ -154,9 +154,11 @@ class _Adaptive(Module):
     _count = 2
     _function = None
 
-    def __init__(self, output_size, **other):
+    def __init__(self, output_size=..., **other):
         super().__init__()
         _check.refuse(type(self).__name__, other, ("output_size",))
+        if output_size is ...:  # None is a size: the input's
+            _check.need(type(self).__name__, {"output_size": None})
         self.output_size = _pooling.output_size(type(self).__name__, output_size, self._count)
 
     def forward(self, x):
@@ -219,7 +221,7 @@ class AdaptiveMaxPool2d(_Adaptive):
 
     _function = staticmethod(_pooling.adaptive_max_pool2d)
 
-    def __init__(self, output_size, return_indices=False, **other):
+    def __init__(self, output_size=..., return_indices=False, **other):
         _pooling.no_indices(type(self).__name__, return_indices)
         super().__init__(output_size, **other)
 

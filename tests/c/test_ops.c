@@ -472,7 +472,7 @@ TEST(ops_input_types) {
     const pn_shape f = {.dtype = PN_F32}, d = {.dtype = PN_F64}, w = {.dtype = PN_I64};
     pn_error e;
     CHECK(pn_op_check_inputs(pn_op_find("add"), 2, (pn_shape[]){f, d}, &e) == PN_E_TYPE);
-    CHECK(strcmp(e.text, "add: a has dtype float32 but b has dtype float64; convert one with cast") == 0, "%s", e.text);
+    CHECK(strcmp(e.text, "add: a has dtype float32 but b has dtype float64; convert a with .to(\"float64\")") == 0, "%s", e.text);
     CHECK(pn_op_check_inputs(pn_op_find("add"), 2, (pn_shape[]){f, w}, &e) == PN_E_TYPE);
     CHECK(strcmp(e.text, "add: b has dtype int64, expected float32 or float64") == 0, "%s", e.text);
     CHECK(pn_op_check_inputs(pn_op_find("gather"), 2, (pn_shape[]){f, f}, &e) == PN_E_TYPE);

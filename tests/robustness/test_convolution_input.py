@@ -96,7 +96,73 @@ WRONG_ARGUMENT = [
     (
         lambda: nn.Conv2d(1, 1, 3, padding_mode="circular"),
         ValueError,
-        "Conv2d: padding_mode must be 'zeros', the only one here, got 'circular'",
+        "Conv2d: padding_mode must be 'zeros', the only one here, got 'circular'; put nn.CircularPad2d before the "
+        "layer and leave padding at 0",
+    ),
+    (
+        lambda: nn.Conv1d(1, 1, 3, padding_mode="reflect"),
+        ValueError,
+        "Conv1d: padding_mode must be 'zeros', the only one here, got 'reflect'; put nn.ReflectionPad1d before the "
+        "layer and leave padding at 0",
+    ),
+    (
+        lambda: nn.ConvTranspose2d(1, 1, 3, padding_mode="reflect"),
+        ValueError,
+        "ConvTranspose2d: padding_mode must be 'zeros', the only one here, got 'reflect'",
+    ),
+    (
+        lambda: nn.Conv2d(3, 4),
+        TypeError,
+        "Conv2d: kernel_size is missing; give Conv2d(in_channels, out_channels, kernel_size)",
+    ),
+    (
+        lambda: nn.ConvTranspose2d(kernel_size=2),
+        TypeError,
+        "ConvTranspose2d: in_channels is missing; give ConvTranspose2d(in_channels, out_channels, kernel_size)",
+    ),
+    (
+        lambda: nn.Conv1d(3, filters=4, kernel_size=3),
+        TypeError,
+        "Conv1d calls it out_channels and takes in_channels before it: Conv1d(in_channels, out_channels, kernel_size)",
+    ),
+    (lambda: nn.BatchNorm2d(), TypeError, "BatchNorm2d: num_features is missing; give BatchNorm2d(num_features)"),
+    (
+        lambda: nn.InstanceNorm1d(),
+        TypeError,
+        "InstanceNorm1d: num_features is missing; give InstanceNorm1d(num_features)",
+    ),
+    (
+        lambda: nn.AdaptiveAvgPool1d(),
+        TypeError,
+        "AdaptiveAvgPool1d: output_size is missing; give AdaptiveAvgPool1d(output_size)",
+    ),
+    (
+        lambda: nn.AdaptiveMaxPool2d(),
+        TypeError,
+        "AdaptiveMaxPool2d: output_size is missing; give AdaptiveMaxPool2d(output_size)",
+    ),
+    *(
+        (
+            call,
+            ValueError,
+            f"{name}: algorithm is {algorithm!r}, which is for kernels of 3 x 3 with stride 1 and dilation 1, but the "
+            f"kernel is {kernel}, stride {stride} and dilation {dilation}",
+        )
+        for name, algorithm, kernel, stride, dilation, call in [
+            ("Conv2d", "winograd2", (3, 5), (1, 1), (1, 1), lambda: nn.Conv2d(1, 1, (3, 5), algorithm="winograd2")),
+            ("Conv2d", "winograd4", (3, 3), (2, 2), (1, 1), lambda: nn.Conv2d(1, 1, 3, 2, algorithm="winograd4")),
+            ("Conv1d", "winograd4", (3,), (1,), (1,), lambda: nn.Conv1d(1, 1, 3, algorithm="winograd4")),
+            (
+                "conv_transpose2d",
+                "winograd2",
+                (3, 3),
+                (1, 1),
+                (2, 2),
+                lambda: nn.functional.conv_transpose2d(
+                    zeros(1, 1, 4, 4), zeros(1, 1, 3, 3), dilation=2, algorithm="winograd2"
+                ),
+            ),
+        ]
     ),
     (
         lambda: nn.Conv2d(1, 1, 3, stride=2, strides=2),
@@ -142,6 +208,52 @@ def test_wrong_argument(call, error, sentence):
     says(error, sentence, call)
 
 
+def test_maps_in_front_of_a_dense_layer():
+    """When flattening is what is missing, the sentence says so; otherwise it does not."""
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(72, 2))
+    sentence = (
+        "Linear(72, 2) (layer 1): x has shape (1, 2, 6, 6), expected (*, 72); nn.Flatten() before it makes (1, 72)"
+    )
+    says(ValueError, sentence, lambda: net(zeros(1, 1, 8, 8)))
+    says(ValueError, sentence.split(";")[0].replace("6, 6", "6, 5"), lambda: net(zeros(1, 1, 8, 7)))
+
+
+LAYERS = [
+    (lambda: nn.Conv2d(2, 3, 3), (1, 2, 4, 5)),
+    (lambda: nn.Conv2d(2, 3, 3), (2, 4, 5)),
+    (lambda: nn.Conv1d(2, 3, 3), (1, 2, 5)),
+    (lambda: nn.ConvTranspose2d(2, 3, 3), (1, 2, 4, 5)),
+    (lambda: nn.BatchNorm1d(2), (3, 2)),
+    (lambda: nn.BatchNorm2d(2, affine=False), (1, 2, 4, 5)),
+    (lambda: nn.GroupNorm(1, 2), (1, 2, 4, 5)),
+    (lambda: nn.InstanceNorm2d(2, affine=True), (1, 2, 4, 5)),
+    (lambda: nn.InstanceNorm1d(2, affine=True), (2, 5)),
+    (lambda: nn.Linear(5, 3), (1, 5)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), LAYERS, ids=[make()._label() + str(shape) for make, shape in LAYERS])
+def test_arrays_take_the_type_of_the_layer(make, shape):
+    """float64, integers and lists are converted as by every layer; a Tensor of another type is a mistake."""
+    x = np.random.default_rng(0).integers(-9, 9, shape)
+    for dtype, other in (("float32", "float64"), ("float64", "float32")):
+        net = make().to(dtype)
+        want = net(x.astype(dtype))
+        for given in (x.astype(other), x, x.tolist(), x.astype(other).tolist(), pn.tensor(x)):
+            got = net(given)
+            assert got.dtype == dtype
+            np.testing.assert_array_equal(got.detach().numpy(), want.detach().numpy())
+        with pytest.raises(TypeError, match=rf'x has dtype {other} but .*; convert x with .to\("{dtype}"\)'):
+            net(pn.tensor(x.astype(other)))
+
+
+def test_functions_take_the_type_of_the_tensor_beside():
+    x, w = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
+    for a, b in ((x, pn.tensor(w, dtype="float32")), (pn.tensor(x, dtype="float32"), w)):
+        assert nn.functional.conv2d(a, b).dtype == nn.functional.conv_transpose2d(a, b).dtype == "float32"
+    assert nn.functional.conv2d(x, w).dtype == "float64"
+
+
 def test_words_of_keras_that_mean_the_same():
     layer = nn.Conv2d(2, 3, 3, strides=2, dilation_rate=2, use_bias=False)
     assert repr(layer) == "Conv2d(2, 3, kernel_size=(3, 3), stride=(2, 2), dilation=(2, 2), bias=False)"
@@ -155,6 +267,22 @@ def test_nan_stays_where_it_reaches(algorithm):
     y = nn.functional.conv2d(x, np.ones((1, 1, 3, 3), np.float32), padding=1, algorithm=algorithm).numpy()[0, 0]
     spoilt = {tuple(at) for at in np.argwhere(np.isnan(y))}
     assert spoilt == {(p, q) for p in (1, 2, 3) for q in (2, 3, 4)}
+
+
+@pytest.mark.parametrize(("algorithm", "most"), [("winograd2", 3), ("winograd4", 5), ("auto", 5)])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_how_far_a_nan_reaches_with_winograd(algorithm, most, value):
+    """With tiles of 4 x 4 outputs up to 5 x 5 of them, with 2 x 2 its window's; never another sample's."""
+    sides = set()
+    for at in range(8, 12):  # everywhere in a tile
+        x = np.ones((16, 8, 24, 24), np.float32)
+        x[3, 2, at, at + 1] = value
+        y = nn.functional.conv2d(x, np.ones((8, 8, 3, 3), np.float32), padding=1, algorithm=algorithm).numpy()
+        assert np.isfinite(np.delete(y, 3, axis=0)).all()
+        spoilt = ~np.isfinite(y[3, 0])
+        assert spoilt[at - 1 : at + 2, at : at + 3].all()
+        sides |= {np.ptp(line.nonzero()[0]) + 1 for line in (spoilt.any(0), spoilt.any(1))}
+    assert max(sides) == most
 
 
 def test_same_bits_for_any_number_of_threads():
