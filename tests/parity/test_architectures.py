@@ -43,6 +43,22 @@ def test_alexnet_of_torchvision_loads():
         check(ours(pn.tensor(x)), theirs(to_torch(x)), "float32")
 
 
+def give(theirs, ours):
+    """PyTorch takes the `state_dict` of ours: its names, shapes and types, one missing or too many is an error."""
+    state = {name: to_torch(value.numpy()) for name, value in ours.state_dict().items()}
+    theirs.load_state_dict(state)
+    for name, value in theirs.state_dict().items():
+        assert value.dtype == state[name].dtype and torch.equal(value, state[name]), name
+
+
+def test_pytorch_loads_our_alexnet():
+    ours, theirs = models.alexnet("torchvision", seed=1).eval(), TorchAlexNet().eval()
+    give(theirs, ours)
+    x = np.random.default_rng(0).normal(size=(1, 3, 95, 95)).astype(np.float32)
+    with torch.no_grad():
+        check(ours(pn.tensor(x)), theirs(to_torch(x)), "float32")
+
+
 class TorchBlock(t.Module):
     """torchvision's BasicBlock; option A of the paper as a function."""
 
@@ -106,6 +122,19 @@ def test_resnet18_of_torchvision_loads():
         if "running" in name:
             value.copy_(torch.tensor(rng.uniform(0.5, 1.5, tuple(value.shape))))
     ours.load_state_dict(state)
+    x = rng.normal(size=(1, 3, 64, 64)).astype(np.float32)
+    with torch.no_grad():
+        check(ours(pn.tensor(x)), theirs(to_torch(x)), "float32")
+
+
+def test_pytorch_loads_our_resnet18():
+    """Running statistics and counts included: those of two batches seen in training."""
+    rng = np.random.default_rng(1)
+    ours, theirs = models.resnet18(seed=1), TorchResNet((64, 128, 256, 512), 2, "B", (7, 2, 3), 1000).eval()
+    for _ in range(2):
+        ours(pn.tensor(rng.normal(size=(2, 3, 40, 40)).astype(np.float32)))
+    give(theirs, ours.eval())
+    assert theirs.bn1.num_batches_tracked == 2
     x = rng.normal(size=(1, 3, 64, 64)).astype(np.float32)
     with torch.no_grad():
         check(ours(pn.tensor(x)), theirs(to_torch(x)), "float32")

@@ -161,6 +161,19 @@ def test_training(dtype, batch, mode):
     near(pn.tensor(ours.predict(x)), theirs(torch.tensor(x)), dtype, "prediction")
 
 
+@pytest.mark.parametrize("dtype", REAL)
+def test_pytorch_goes_on_with_what_ours_has_learned(dtype):
+    """Statistics and counts after training here are those that a training there starts with."""
+    x, y = images(dtype)
+    ours, theirs = Ours().to(dtype), Theirs().to(getattr(torch, dtype))
+    ours.fit(x, y, optimizer="sgd", epochs=1, batch_size=25, verbose=0)
+    theirs.load_state_dict({k: torch.tensor(v.numpy()) for k, v in ours.state_dict().items()})
+    assert theirs.rows.num_batches_tracked == 4
+    for training in (False, True, False):
+        ours.train(training), theirs.train(training)
+        near(ours(pn.tensor(x)), theirs(torch.tensor(x)), dtype, f"training={training}")
+
+
 def state(net):
     return {k: v.numpy().tobytes() for k, v in net.state_dict().items()}
 

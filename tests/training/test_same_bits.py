@@ -53,6 +53,26 @@ def test_same_bits_for_any_number_of_threads(case):
         assert (worked[:threads] > 0).all(), "all threads take blocks"
 
 
+def test_pooling_batch_norm_and_depthwise_convolution():
+    """Ops that share out channels, blocks of samples and rows, in one plan."""
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((101, 3, 20, 20)).astype(np.float32), rng.integers(0, 5, 101)
+    nets = []
+    for threads in (1, 2, 4):
+        pn.set_num_threads(threads)
+        nets.append(nn.Sequential(
+            nn.Conv2d(3, 24, 3, padding=1, bias=False), nn.BatchNorm2d(24), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
+            nn.Conv2d(24, 24, 3, padding=1, groups=24), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 16, 1),
+            nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 5), seed=3,
+        ))  # fmt: skip
+        before = np.array(pn._core.thread_blocks())
+        history = nets[-1].fit(x, y, optimizer="adam", epochs=2, batch_size=40, seed=4, verbose=0, mode="plan")
+        assert history.mode == "plan"
+        assert ((np.array(pn._core.thread_blocks()) - before)[:threads] > 0).all(), "all threads take blocks"
+    states = [{k: v.numpy().tobytes() for k, v in net.state_dict().items()} for net in nets]
+    assert states[0] == states[1] == states[2]
+
+
 def test_a_last_batch_that_is_too_small_to_share():
     """Large batches are shared by the team, the last row is not: one member does it, the others wait."""
     rng = np.random.default_rng(1)
