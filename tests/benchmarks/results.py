@@ -79,18 +79,19 @@ def torch_lenet(data, seed: int, threads: int) -> tuple[float, float]:
 
 
 def lenet_rows(threads: int) -> list[list[str]]:
-    """LeNet-5 on MNIST: seconds beside PyTorch's, and the error over five seeds."""
-    data, found = digits(), []
-    for seed in range(5):
-        found.append(train(models.lenet5(seed=seed), data, LENET["epochs"], LENET["batch"], LENET["lr"], seed))
+    """LeNet-5 on MNIST: seconds beside PyTorch's; and the error over five seeds when it learns twice as long."""
+    data = digits()
+    seconds, accuracy = train(models.lenet5(seed=0), data, LENET["epochs"], LENET["batch"], LENET["lr"], 0)
     theirs = torch_lenet(data, 0, threads)
-    errors = [100 * (1 - accuracy) for _, accuracy in found]
-    recipe = "5 epochs, batch 64, SGD .05 momentum .9 cosine"
+    long = [train(models.lenet5(seed=k), data, 2 * LENET["epochs"], LENET["batch"], LENET["lr"], k) for k in range(5)]
+    errors = [100 * (1 - accuracy) for _, accuracy in long]
+    recipe = "{} epochs, batch 64, SGD .05 momentum .9 cosine"
     return [
-        ["LeNet-5 (tanh), MNIST", recipe, "0", f"{found[0][1]:.2%}", f"{found[0][0]:.1f} s",
-         f"PyTorch {theirs[0]:.1f} s, {theirs[1]:.2%}"],
-        ["the same", recipe, "0 to 4", f"error {np.mean(errors):.2f}% ({min(errors):.2f} to {max(errors):.2f})",
-         f"{np.mean([s for s, _ in found]):.1f} s each", "LeCun 1998: 0.95%"],
+        ["LeNet-5 (tanh), MNIST", recipe.format(LENET["epochs"]), "0", f"{accuracy:.2%} (goal 99.0%)",
+         f"{seconds:.1f} s (goal 8)", f"PyTorch {theirs[0]:.1f} s, {theirs[1]:.2%}"],
+        ["the same", recipe.format(2 * LENET["epochs"]), "0 to 4",
+         f"error {np.mean(errors):.2f}% ({min(errors):.2f} to {max(errors):.2f})",
+         f"{np.mean([s for s, _ in long]):.1f} s each", "goal: LeCun 1998, 0.95%"],
     ]  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def fashion_rows() -> list[list[str]]:
     """The MNIST CNN on Fashion-MNIST."""
     seconds, accuracy = train(models.mnist_cnn(seed=0), digits(datasets.fashion_mnist), 10, 64, 0.02, 0)
     recipe = "10 epochs, batch 64, SGD .02 momentum .9 cosine"
-    return [["MNIST CNN, Fashion-MNIST", recipe, "0", f"{accuracy:.2%}", f"{seconds:.0f} s", ""]]
+    return [["MNIST CNN, Fashion-MNIST", recipe, "0", f"{accuracy:.2%}", f"{seconds:.0f} s", "goal 92.5%"]]
 
 
 def larger(seed: int):
@@ -124,7 +125,7 @@ def augmented_rows() -> list[list[str]]:
     seconds, accuracy = train(larger(0), data, 15, 64, 0.05, 0, augment=changes, weight_decay=5e-4)
     recipe = "15 epochs, batch 64, SGD .05 momentum .9 cosine, decay 5e-4; turned, moved, stretched"
     error = f"error {100 * (1 - accuracy):.2f}%"
-    return [["conv 32-32-64-64 with batch norm, MNIST", recipe, "0", error, f"{seconds:.0f} s", ""]]
+    return [["conv 32-32-64-64 with batch norm, MNIST", recipe, "0", error, f"{seconds:.0f} s", "goal 0.50%"]]
 
 
 def residual_rows(epochs: int = 40) -> list[list[str]]:
