@@ -127,11 +127,11 @@ class Stepper:
         """One step on the rows at `index`. Returns "", or which stopping rule has fired."""
         training = self.optimizer is not None
         with Rollback(self.program.net if training else None) as rollback:
-            end = self._step(index, rows, rollback)
+            end = self._compute(index, rows, rollback)
             rollback.is_done = end != "grad"
         return end
 
-    def _step(self, index, rows, rollback):
+    def _compute(self, index, rows, rollback):
         training = self.optimizer is not None
         random = _core.get_random()
         try:

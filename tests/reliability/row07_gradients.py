@@ -290,7 +290,10 @@ def case_of(name: str) -> Callable | None:
 def listed(rng: Rng, name: str):
     """One of the cases of tests/ops/gradient_cases.py, for ops without a generator here."""
     cases = gradient_cases.cases(name)
-    return cases[int(rng.integers(len(cases)))]
+    inputs, attributes = cases[int(rng.integers(len(cases)))]
+    words = _core.op_info(name)["inputs"].split()
+    fixed = {i for i, word in enumerate(words) if word.endswith("!")}
+    return [(v,) if i in fixed else v for i, v in enumerate(inputs)], attributes
 
 
 def error_of(name: str, make: Callable, rng: Rng) -> float:
