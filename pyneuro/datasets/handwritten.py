@@ -19,7 +19,8 @@ def handwritten(train=5000, test=1000, *, seed=0, verbose=True):
 
     Returns X_train, y_train, X_test, y_test. ValueError for sizes below 1.
 
-    >>> X_train, y_train, X_test, y_test = handwritten(100, 50, verbose=False)  # doctest: +SKIP
+    >>> from pyneuro import datasets
+    >>> X_train, y_train, X_test, y_test = datasets.handwritten(100, 50, verbose=False)  # doctest: +SKIP
     >>> X_train.shape, y_test.shape  # doctest: +SKIP
     ((100, 1, 28, 28), (50,))
     """
