@@ -14,7 +14,7 @@
  * Rounding. A transformed number is a sum of 36 (16) inputs with factors that do not cancel out. Measured in float on layers of 16 to 384 channels with
  * normal numbers, relative to the root mean square of the results: root mean square of the error 5e-7 to 1.7e-6 for m = 4, 1.6e-7 to 6e-7 for m = 2, 1e-7 to
  * 3e-7 for plain sums; largest error 2e-5, 4e-6, 3e-6. Finite inputs near the largest float may overflow in a transform although the plain sum would not, and
- * a NaN or an infinity spoils whole tiles, not only the outputs whose window holds it.
+ * a NaN or an infinity spoils whole tiles of 4 x 4, not only the outputs whose window holds it.
  *
  * Vectors are parts of the 16 samples of a pixel; for the gradient of y they are channels instead, since then a product of matrices sums over the samples. */
 #ifndef PN_REAL_PASS

@@ -132,6 +132,7 @@ def images(dtype, rows=100):
 @pytest.mark.parametrize("dtype", REAL)
 def test_training(dtype, batch, mode):
     x, y = images(dtype)
+    torch.manual_seed(0)
     ours, theirs = Ours().to(dtype), Theirs().to(getattr(torch, dtype))
     ours.load_state_dict(theirs.state_dict())
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.02, momentum=0.9)
@@ -156,7 +157,7 @@ def test_training(dtype, batch, mode):
     assert history.mode == mode
     for key, value in theirs.state_dict().items():
         difference = np.abs(ours.state_dict()[key].numpy().astype(np.float64) - value.numpy()).max()
-        assert difference < tolerances.MODES[dtype], key
+        assert difference < tolerances.MODES_WINOGRAD[dtype], key
     theirs.eval()
     near(pn.tensor(ours.predict(x)), theirs(torch.tensor(x)), dtype, "prediction")
 
@@ -165,6 +166,7 @@ def test_training(dtype, batch, mode):
 def test_pytorch_goes_on_with_what_ours_has_learned(dtype):
     """Statistics and counts after training here are those that a training there starts with."""
     x, y = images(dtype)
+    torch.manual_seed(0)
     ours, theirs = Ours().to(dtype), Theirs().to(getattr(torch, dtype))
     ours.fit(x, y, optimizer="sgd", epochs=1, batch_size=25, verbose=0)
     theirs.load_state_dict({k: torch.tensor(v.numpy()) for k, v in ours.state_dict().items()})
