@@ -33,6 +33,7 @@ _LAZY = {
     "callbacks": "pyneuro.callbacks",
     "checkpoint": "pyneuro.checkpoint",
     "datasets": "pyneuro.datasets",
+    "energy": "pyneuro.energy",
     "io": "pyneuro.io",
     "models": "pyneuro.models",
     "nn": "pyneuro.nn",

@@ -86,6 +86,13 @@ def load(path, into=None):
     if into is not None:
         into.load_state_dict(arrays)
         return into
+    if "energy" in metadata:
+        from pyneuro.energy import _model
+
+        try:
+            return _model.build(metadata["energy"], arrays)
+        except FileFormatError as error:
+            raise FileFormatError(f"{path}: {error}") from None
     if "architecture" not in metadata:
         raise FileFormatError(_no_architecture(path, metadata))
     try:

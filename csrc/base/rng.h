@@ -8,7 +8,16 @@
 #include "base/poll.h"
 
 /* Purposes keep the streams of one seed apart. */
-enum { PN_STREAM_INIT = 1, PN_STREAM_SHUFFLE = 2, PN_STREAM_NODE = 3, PN_STREAM_CHILD = 4, PN_STREAM_SPLIT = 5, PN_STREAM_USER = 6, PN_STREAM_AUGMENT = 7 };
+enum {
+    PN_STREAM_INIT = 1,
+    PN_STREAM_SHUFFLE = 2,
+    PN_STREAM_NODE = 3,
+    PN_STREAM_CHILD = 4,
+    PN_STREAM_SPLIT = 5,
+    PN_STREAM_USER = 6,
+    PN_STREAM_AUGMENT = 7,
+    PN_STREAM_ENERGY = 8
+};
 
 uint64_t pn_hash64(uint64_t seed, uint64_t purpose);                                 /* key = hash(seed, purpose) */
 void pn_philox4x32(uint64_t key, uint64_t ctr_hi, uint64_t ctr_lo, uint32_t out[4]); /* ten rounds */

@@ -17,6 +17,10 @@ static void fill(void) {
                                                                 [PN_ISA_AVX2] = pn_kernels_fill_avx2,
                                                                 [PN_ISA_AVX512] = pn_kernels_fill_avx512,
                                                                 [PN_ISA_NEON] = pn_kernels_fill_neon};
+    static bool (*const energy[PN_ISA_COUNT])(pn_kernels_energy *t) = {[PN_ISA_PORTABLE] = pn_kernels_energy_portable,
+                                                                       [PN_ISA_AVX2] = pn_kernels_energy_avx2,
+                                                                       [PN_ISA_AVX512] = pn_kernels_energy_avx512,
+                                                                       [PN_ISA_NEON] = pn_kernels_energy_neon};
     enum { EMPTY, FILLING, READY };
     static atomic_int state = EMPTY;
     if (atomic_load_explicit(&state, memory_order_acquire) == READY) return;
@@ -27,7 +31,7 @@ static void fill(void) {
     }
     for (int i = 0; i < PN_ISA_COUNT; i++) {
         tables[i].isa = (pn_isa)i;
-        present[i] = pn_cpu_supports((pn_isa)i) && levels[i](&tables[i]);
+        present[i] = pn_cpu_supports((pn_isa)i) && levels[i](&tables[i]) && energy[i](&tables[i].energy);
     }
     atomic_store_explicit(&state, READY, memory_order_release);
 }

@@ -11,6 +11,7 @@
 #include "base/cpu.h"
 #include "base/shape.h"
 #include "kernels/conv.h"
+#include "kernels/energy.h"
 #include "kernels/gemm.h"
 #include "kernels/winograd.h"
 
@@ -147,6 +148,7 @@ typedef struct pn_kernels {
     pn_isa isa;
     pn_kernels_f f;
     pn_kernels_d d;
+    pn_kernels_energy energy;
 } pn_kernels;
 
 /* The table in force: best level of this machine, or PYNEURO_ISA's. pn_kernels_select returns false when this machine or build lacks the level. */

@@ -2,6 +2,8 @@
 #define PN_PYTHON_IMPORTS_NUMPY
 #include "python/state.h"
 
+#include "python/energy_types.h"
+
 #include <string.h>
 
 #include "python/opcall.h"
@@ -29,8 +31,9 @@ static int import_numpy(void) {
 }
 
 static bool add_functions(PyObject *module) {
-    PyMethodDef *const parts[] = {pn_py_convert_methods, pn_py_dlpack_methods, pn_py_user_methods,  pn_py_inspect_methods, pn_py_random_methods,
-                                  pn_py_tools_methods,   pn_py_op_methods,     pn_py_bench_methods, pn_py_augment_methods};
+    PyMethodDef *const parts[] = {pn_py_convert_methods, pn_py_dlpack_methods, pn_py_user_methods,     pn_py_inspect_methods,  pn_py_random_methods,
+                                  pn_py_tools_methods,   pn_py_op_methods,     pn_py_bench_methods,    pn_py_augment_methods,  pn_py_couplings_methods,
+                                  pn_py_ising_methods,   pn_py_exact_methods,  pn_py_hopfield_methods, pn_py_boltzmann_methods};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (PyModule_AddFunctions(module, parts[i])) return false;
     }
@@ -48,7 +51,8 @@ static int module_exec(PyObject *module) {
     state->layers = PyDict_New();
     bool ok = state->layers && draw_root(state);
     for (int i = 0; ok && i < 3; i++) ok = (state->dtype_names[i] = PyUnicode_InternFromString(pn_dtype_name(i))) != NULL;
-    ok = ok && add_functions(module) && !pn_py_add_tensor(module) && !pn_py_add_node(module) && !pn_py_add_ops(module) && !pn_py_add_plan_types(module);
+    ok = ok && add_functions(module) && !pn_py_add_tensor(module) && !pn_py_add_node(module) && !pn_py_add_ops(module) && !pn_py_add_plan_types(module) &&
+         !pn_py_add_energy(module);
     if (!ok) the_state = NULL;
     return ok ? 0 : -1;
 }

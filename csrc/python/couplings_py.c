@@ -1,0 +1,149 @@
+/* Couplings of spins as Python sees them. */
+#include "python/energy_types.h"
+#include "python/plan_types.h"
+
+static PyTypeObject *couplings_type;
+
+const pn_couplings *pn_py_couplings_get(PyObject *o) {
+    if (Py_TYPE(o) == couplings_type) return ((pn_py_couplings *)o)->m;
+    PyErr_Format(PyExc_TypeError, "couplings must be _core.Couplings, got %R", (PyObject *)Py_TYPE(o));
+    return NULL;
+}
+
+static PyObject *wrap(pn_couplings *m) {
+    pn_py_couplings *o = (pn_py_couplings *)PyType_GenericAlloc(couplings_type, 0);
+    if (o)
+        o->m = m;
+    else
+        pn_couplings_free(m);
+    return (PyObject *)o;
+}
+
+static void couplings_dealloc(PyObject *o) {
+    PyTypeObject *type = Py_TYPE(o);
+    pn_couplings_free(((pn_py_couplings *)o)->m);
+    PyObject_Free(o);
+    Py_DECREF((PyObject *)type);
+}
+
+PyDoc_STRVAR(rows_doc, "couplings_rows(start, to, weight, field, /)\n--\n\n"
+                       "Couplings from rows: start int64 (n + 1), to int32 (edges), weight float64 (edges), field float64 (n) or None.");
+static PyObject *couplings_rows(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *start, *to, *weight, *field;
+    if (!PyArg_ParseTuple(args, "OOOO:couplings_rows", &start, &to, &weight, &field)) return NULL;
+    int64_t rows;
+    bool failed = false;
+    const int64_t *s = pn_py_array(start, &(pn_py_want){.name = "start", .typenum = NPY_INT64, .rank = 1, .dim = {-1}}, &rows);
+    if (!s) return NULL;
+    if (rows < 2) return PyErr_Format(PyExc_ValueError, "there must be at least one spin");
+    const int64_t edges = s[rows - 1];
+    if (edges < 0) return PyErr_Format(PyExc_ValueError, "start must ascend from 0");
+    const int32_t *t = pn_py_array(to, &(pn_py_want){.name = "to", .typenum = NPY_INT32, .rank = 1, .dim = {edges}}, NULL);
+    const double *w = t ? pn_py_array(weight, &(pn_py_want){.name = "weight", .typenum = NPY_FLOAT64, .rank = 1, .dim = {edges}}, NULL) : NULL;
+    if (!w) return NULL;
+    const double *h = pn_py_array_or_none(field, &(pn_py_want){.name = "field", .typenum = NPY_FLOAT64, .rank = 1, .dim = {rows - 1}}, NULL, &failed);
+    if (failed) return NULL;
+    pn_error e;
+    pn_couplings *m = NULL;
+    void *token = pn_py_release_for((double)edges * 10);
+    const pn_status status = pn_couplings_rows(&m, rows - 1, s, t, w, h, &e);
+    pn_py_acquire(token);
+    return status ? pn_py_raise(&e) : wrap(m);
+}
+
+/* (sides...) and (periodic...) of equal length into arrays; the rank, or -1 with an exception set. */
+static int read_lattice(PyObject *sides, PyObject *wraps, int64_t *side, bool *periodic) {
+    if (!PyTuple_Check(sides) || !PyTuple_Check(wraps) || PyTuple_Size(sides) != PyTuple_Size(wraps) || PyTuple_Size(sides) > PN_LATTICE_RANK) {
+        PyErr_Format(PyExc_TypeError, "side and periodic must be tuples of the same length, at most %d", PN_LATTICE_RANK);
+        return -1;
+    }
+    const int rank = (int)PyTuple_Size(sides);
+    for (int a = 0; a < rank; a++) {
+        const int wrap_round = PyObject_IsTrue(PyTuple_GetItem(wraps, a));
+        side[a] = PyLong_AsLongLong(PyTuple_GetItem(sides, a));
+        if (wrap_round < 0 || (side[a] == -1 && PyErr_Occurred())) return -1;
+        periodic[a] = wrap_round;
+    }
+    return rank;
+}
+
+PyDoc_STRVAR(lattice_doc, "couplings_lattice(side, periodic, coupling, sign, field, /)\n--\n\n"
+                          "Couplings of a hypercubic lattice: sign int8 (rank, n) or None, field float64 (n) or None.");
+static PyObject *couplings_lattice(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *sides, *wraps, *sign, *field;
+    double coupling;
+    int64_t side[PN_LATTICE_RANK] = {0}, n = 1;
+    bool periodic[PN_LATTICE_RANK] = {false}, failed = false;
+    if (!PyArg_ParseTuple(args, "OOdOO:couplings_lattice", &sides, &wraps, &coupling, &sign, &field)) return NULL;
+    const int rank = read_lattice(sides, wraps, side, periodic);
+    if (rank < 0) return NULL;
+    for (int a = 0; a < rank; a++) {
+        if (side[a] < 1 || side[a] > INT32_MAX / n) return PyErr_Format(PyExc_ValueError, "a lattice has 1 to %d sites in all", INT32_MAX);
+        n *= side[a];
+    }
+    const int8_t *s = pn_py_array_or_none(sign, &(pn_py_want){.name = "sign", .typenum = NPY_INT8, .rank = 2, .dim = {rank, n}}, NULL, &failed);
+    const double *h = failed ? NULL : pn_py_array_or_none(field, &(pn_py_want){.name = "field", .typenum = NPY_FLOAT64, .rank = 1, .dim = {n}}, NULL, &failed);
+    if (failed) return NULL;
+    pn_error e;
+    pn_couplings *m = NULL;
+    void *token = pn_py_release_for((double)n * 10);
+    const pn_status status = pn_couplings_lattice(&m, rank, side, periodic, coupling, s, h, &e);
+    pn_py_acquire(token);
+    return status ? pn_py_raise(&e) : wrap(m);
+}
+
+PyDoc_STRVAR(energy_doc, "energy(spins, /)\n--\n\nE(s) of each row of spins int8 (replicas, n), as float64 (replicas).");
+static PyObject *couplings_energy(PyObject *self, PyObject *spins) {
+    const pn_couplings *m = ((pn_py_couplings *)self)->m;
+    int64_t shape[2];
+    const int8_t *s = pn_py_array(spins, &(pn_py_want){.name = "spins", .typenum = NPY_INT8, .rank = 2, .dim = {-1, m->n}}, shape);
+    if (!s) return NULL;
+    const pn_shape size = {.rank = 1, .dtype = PN_F64, .dim = {shape[0]}};
+    PyObject *out = pn_py_array_new(&size);
+    if (!out) return NULL;
+    double *energy = PyArray_DATA((PyArrayObject *)out);
+    for (int64_t r = 0; r < shape[0]; r++) {
+        if (PyErr_CheckSignals()) {
+            Py_DECREF(out);
+            return NULL;
+        }
+        void *token = pn_py_release_for((double)m->n * (double)(m->degree + 1));
+        energy[r] = pn_couplings_energy(m, s + r * m->n);
+        pn_py_acquire(token);
+    }
+    return out;
+}
+
+static PyObject *get_n(PyObject *self, void *ignored) {
+    (void)ignored;
+    return PyLong_FromLongLong(((pn_py_couplings *)self)->m->n);
+}
+static PyObject *get_whole(PyObject *self, void *ignored) {
+    (void)ignored;
+    return PyBool_FromLong(((pn_py_couplings *)self)->m->whole);
+}
+
+static PyMethodDef methods[] = {{"energy", couplings_energy, METH_O, energy_doc}, {NULL, NULL, 0, NULL}};
+static PyGetSetDef members[] = {{"n", get_n, NULL, "Number of spins.", NULL},
+                                {"whole", get_whole, NULL, "Whether all couplings and fields are integers, so that energies are exact.", NULL},
+                                {NULL, NULL, NULL, NULL, NULL}};
+static PyType_Slot slots[] = {{Py_tp_dealloc, couplings_dealloc},
+                              {Py_tp_methods, methods},
+                              {Py_tp_getset, members},
+                              {Py_tp_doc, "Couplings of spins; made by couplings_rows and couplings_lattice, never changed."},
+                              {0, NULL}};
+static PyType_Spec spec = {
+    .name = "pyneuro._core.Couplings", .basicsize = sizeof(pn_py_couplings), .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, .slots = slots};
+
+int pn_py_add_energy(PyObject *module) {
+    couplings_type = pn_py_add_type(module, &spec);
+    return couplings_type ? 0 : -1;
+}
+
+PyMethodDef pn_py_couplings_methods[] = {
+    {"couplings_rows", couplings_rows, METH_VARARGS, rows_doc},
+    {"couplings_lattice", couplings_lattice, METH_VARARGS, lattice_doc},
+    {NULL, NULL, 0, NULL},
+};
