@@ -139,7 +139,7 @@ static PyType_Spec spec = {
 
 int pn_py_add_energy(PyObject *module) {
     couplings_type = pn_py_add_type(module, &spec);
-    return couplings_type ? 0 : -1;
+    return couplings_type ? pn_py_add_hopfield(module) : -1;
 }
 
 PyMethodDef pn_py_couplings_methods[] = {
