@@ -55,6 +55,14 @@ void pn_couplings_row(const pn_couplings *m, int64_t i, pn_row *row); /* row mus
 double pn_local_field(const pn_couplings *m, const int8_t *s, int64_t i); /* h_i + sum_j M_ij s_j; flipping i changes the energy by 2 s_i times this */
 double pn_couplings_energy(const pn_couplings *m, const int8_t *s);       /* exact when m->whole */
 
+/* How strong couplings are. */
+typedef struct pn_scale {
+    double reach;   /* no local field is larger */
+    double weakest; /* mean over spins of the smallest |M_ij| or |h_i| that is not 0: about the smallest local field where few couplings meet */
+    double spread;  /* mean over spins of the root of h_i^2 + sum_j M_ij^2: the width of the local field of random spins */
+} pn_scale;
+pn_scale pn_couplings_scale(const pn_couplings *m);
+
 /* The seed of stream number `stream` of a run: a stream belongs to a block or a replica, never to a thread. */
 uint64_t pn_energy_seed(uint64_t seed, uint64_t stream);
 #endif

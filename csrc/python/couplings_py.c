@@ -125,7 +125,18 @@ static PyObject *get_whole(PyObject *self, void *ignored) {
     return PyBool_FromLong(((pn_py_couplings *)self)->m->whole);
 }
 
-static PyMethodDef methods[] = {{"energy", couplings_energy, METH_O, energy_doc}, {NULL, NULL, 0, NULL}};
+PyDoc_STRVAR(scale_doc, "scale()\n--\n\n(reach, weakest, spread): the largest local field; means over spins of the weakest coupling and of the width of the "
+                        "local field.");
+static PyObject *couplings_scale(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    const pn_couplings *m = ((pn_py_couplings *)self)->m;
+    void *token = pn_py_release_for((double)m->n * (double)(m->degree + 1));
+    const pn_scale s = pn_couplings_scale(m);
+    pn_py_acquire(token);
+    return Py_BuildValue("(ddd)", s.reach, s.weakest, s.spread);
+}
+
+static PyMethodDef methods[] = {{"energy", couplings_energy, METH_O, energy_doc}, {"scale", couplings_scale, METH_NOARGS, scale_doc}, {NULL, NULL, 0, NULL}};
 static PyGetSetDef members[] = {{"n", get_n, NULL, "Number of spins.", NULL},
                                 {"whole", get_whole, NULL, "Whether all couplings and fields are integers, so that energies are exact.", NULL},
                                 {NULL, NULL, NULL, NULL, NULL}};
@@ -139,7 +150,7 @@ static PyType_Spec spec = {
 
 int pn_py_add_energy(PyObject *module) {
     couplings_type = pn_py_add_type(module, &spec);
-    return couplings_type ? pn_py_add_hopfield(module) : -1;
+    return couplings_type && !pn_py_add_hopfield(module) ? pn_py_add_sampler(module) : -1;
 }
 
 PyMethodDef pn_py_couplings_methods[] = {

@@ -12,6 +12,7 @@ const pn_couplings *pn_py_couplings_get(PyObject *o); /* borrowed; NULL with Typ
 
 int pn_py_add_energy(PyObject *module); /* couplings_py.c: the types of all energy models */
 int pn_py_add_hopfield(PyObject *module);
+int pn_py_add_sampler(PyObject *module); /* ising_py.c */
 
 /* functions, file by file */
 extern PyMethodDef pn_py_couplings_methods[], pn_py_ising_methods[], pn_py_exact_methods[], pn_py_hopfield_methods[], pn_py_boltzmann_methods[];

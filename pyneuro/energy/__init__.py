@@ -3,5 +3,21 @@
 from pyneuro.energy._recall import Recall
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
+from pyneuro.energy.results import Annealing, Estimate, Samples, Work
+from pyneuro.energy.schedules import Geometric, Linear, Logarithmic
+from pyneuro.energy.statistics import autocorrelation_time, binned_error
 
-__all__ = ["Hopfield", "Ising", "Recall"]
+__all__ = [
+    "Annealing",
+    "Estimate",
+    "Geometric",
+    "Hopfield",
+    "Ising",
+    "Linear",
+    "Logarithmic",
+    "Recall",
+    "Samples",
+    "Work",
+    "autocorrelation_time",
+    "binned_error",
+]

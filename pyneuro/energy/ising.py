@@ -4,11 +4,12 @@ import numpy as np
 
 from pyneuro import _core
 from pyneuro.energy._model import EnergyModel
+from pyneuro.energy._sampling import Sampling
 
 __all__ = ["Ising"]
 
 
-class Ising(EnergyModel):
+class Ising(Sampling, EnergyModel):
     """Spins with symmetric couplings `M` (n, n), zero diagonal, and fields `h` (n,) or None: E(s) = -1/2 s'Ms - h's.
 
     >>> from pyneuro import energy
