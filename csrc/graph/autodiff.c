@@ -23,7 +23,7 @@ static bool reads_values(const pn_node *n) { return n->op->needs_in || pn_op_rea
 
 /* What a released node kept is complete. */
 static bool has_values(const pn_node *n) {
-    if (n->user || (n->saved_bytes && !n->saved)) return false;
+    if (n->recorded || n->user || (n->saved_bytes && !n->saved)) return false;
     for (int i = 0; i < n->n_out; i++) {
         if (needs_value(pn_op_reads_out(n->op, n->attrs), i) && !n->out_storage[i]) return false;
     }
@@ -34,7 +34,9 @@ static bool has_values(const pn_node *n) {
 static pn_status check_saved(const pn_node *n, bool again, pn_error *e) {
     if (n->released && reads_values(n) && !(again && has_values(n))) {
         pn_fail(e, PN_E_RUNTIME,
-                "trying to backward through the graph a second time: the saved values were freed; call backward(retain_graph=True) the first time");
+                n->recorded ? "backward through operations that fit, predict or evaluate recorded: they keep no values for it; compute the tensor again"
+                            : "trying to backward through the graph a second time: the saved values were freed; call backward(retain_graph=True) the "
+                              "first time");
         return node_error(n, e);
     }
     char text[256];
@@ -345,6 +347,7 @@ static void let_go(pn_sweep *s) {
 
 pn_status pn_backward(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, bool retain, pn_error *e) {
     pn_sweep s;
+    if (pn_recording_restore(ctx, "a backward pass", e)) return e->status;
     pn_sweep_open(&s, ctx, false, false);
     pn_tensor_ref(root);
     pn_status status = pn_sweep_discover(&s, root, 0, NULL, e);
@@ -363,6 +366,7 @@ pn_status pn_backward(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, boo
 pn_status pn_gradients(pn_context *ctx, pn_tensor *root, pn_tensor *gradient, int n, pn_tensor *const *wrt, pn_tensor **grads, bool retain, bool again,
                        pn_error *e) {
     pn_sweep s;
+    if (pn_recording_restore(ctx, "a backward pass", e)) return e->status;
     pn_sweep_open(&s, ctx, true, again);
     pn_tensor_ref(root);
     pn_status status = pn_sweep_discover(&s, root, n, wrt, e);

@@ -27,7 +27,8 @@ enum { /* pn_tensor.flags */
        PN_T_PARAMETER = 1,
        PN_T_DEPENDS = 2, /* depends on an input of the open recording: reading its value makes the network dynamic */
        PN_T_BUFFER = 4,  /* module buffer: becomes a live constant of a plan, re-read at each step */
-       PN_T_MASK = 8     /* int64 of zeros and ones that came from a comparison or from bool data: as an index it selects */
+       PN_T_MASK = 8,    /* int64 of zeros and ones that came from a comparison or from bool data: as an index it selects */
+       PN_T_PASSING = 16 /* computed in a recording that is open: the value goes with the Python object, see graph/recording.h */
 };
 
 /* Gradient hooks of one tensor. python/ extends this struct; the core only calls through it. */
@@ -88,7 +89,7 @@ struct pn_node {
     pn_random random;
     bool training, requires_grad;
     bool recorded;     /* belongs to a recording: a backward sweep must leave its saved values and user code alone */
-    bool released;     /* a backward sweep without retain has been here */
+    bool released;     /* a backward sweep without retain has been here, or a recording has let go of what backward would read */
     const char *layer; /* interned label such as "Linear(784, 128) (layer 0)", for messages; may be NULL */
     pn_user *user;     /* owned, or NULL */
     void *sweep;       /* the backward sweep in progress, or NULL; while dying: next to die */
@@ -155,4 +156,11 @@ pn_recording *pn_recording_new(pn_error *e);
 void pn_recording_free(pn_recording *r);
 void pn_recording_read(pn_context *ctx, const pn_tensor *t, const char *what); /* call when a value is read by Python */
 bool pn_recording_same(const pn_recording *a, const pn_recording *b);          /* same ops, attributes, shapes, wiring */
+/* What a recording keeps of values, see graph/recorded_values.c. */
+void pn_recording_unseen(pn_tensor *t); /* call when the last Python object of a tensor goes */
+void pn_recording_end(pn_recording *r); /* call when no more operations will be recorded */
+/* All values back, for somebody who reads what he holds no Python object of: a backward pass, a look at the graph. That makes the network dynamic. */
+pn_status pn_recording_restore(pn_context *ctx, const char *what, pn_error *e);
+/* The value of a recorded tensor was let go. */
+static inline bool pn_tensor_is_hollow(const pn_tensor *t) { return !t->storage->data && t->node && t->node->recorded; }
 #endif

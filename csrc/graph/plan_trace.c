@@ -100,13 +100,20 @@ static int value_of(plan_builder *b, pn_tensor *t) {
 
 /* ---- nodes ---- */
 
+/* Something wrote into the tensor that is value v, before a node read it (at version `then`; the memory of a result is new, at version 0) or afterwards.
+ * Parameters and buffers may change at any time, a plan reads them where they live. */
+static bool was_written(const plan_builder *b, const pn_tensor *t, int v, uint64_t then) {
+    if (t->flags & (PN_T_PARAMETER | PN_T_BUFFER)) return false;
+    return t->storage->version != then || (then && b->values[plan_root(b, v)].kind == PLAN_RESULT);
+}
+
 static pn_status trace_inputs(plan_builder *b, const pn_node *from, int *in) {
     for (int i = 0; i < from->n_in; i++) {
         const int v = value_of(b, from->in[i]);
         if (v < 0) return b->pool.failed ? pn_plan_out_of_memory(b) : b->error->status;
         in[i] = v;
-        if (b->values[plan_root(b, v)].kind == PLAN_RESULT && from->in[i]->storage->version != from->in_version[i])
-            return pn_fail(b->error, PN_E_RUNTIME, "%s reads a tensor that was written in place afterwards", from->op->name);
+        if (was_written(b, from->in[i], v, from->in_version[i]))
+            return pn_fail(b->error, PN_E_RUNTIME, "%s reads a tensor that was written in place", from->op->name);
     }
     return PN_OK;
 }

@@ -55,6 +55,7 @@ void pn_recording_append(pn_recording *r, pn_node *n, pn_tensor *const *outs) {
         if (k < n->n_out) pn_tensor_ref(outs[k]);
     }
     r->n++;
+    if (!r->dynamic) pn_recording_pass(n, outs);
 }
 
 pn_tensor *pn_recording_successor(const pn_recording *r, pn_tensor *t) {
@@ -72,6 +73,7 @@ void pn_recording_read(pn_context *ctx, const pn_tensor *t, const char *what) {
     /* Parameters change from step to step like inputs do. */
     if (!t->requires_grad && !(t->flags & (PN_T_DEPENDS | PN_T_PARAMETER | PN_T_BUFFER))) return;
     char shape[256];
+    pn_recording_keep(r);
     r->dynamic = true;
     snprintf(r->reason, sizeof r->reason, "%s of a tensor of shape %.60s%s%.40s", what, pn_shape_text(&t->shape, shape), ctx->layer ? " in " : "",
              ctx->layer ? ctx->layer : "");

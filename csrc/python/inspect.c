@@ -46,10 +46,11 @@ static PyObject *node_get_layer(PyObject *o, void *closure) {
     return text_or_none(node_of(o)->layer);
 }
 
-static PyObject *input_tensors(const pn_node *n) {
+/* all: also those whose values a recording has let go of, or an exception; else they are None. */
+static PyObject *input_tensors(const pn_node *n, bool all) {
     PyObject *tuple = PyTuple_New(n->n_in);
     for (int i = 0; tuple && i < n->n_in; i++) {
-        PyObject *t = pn_py_tensor_wrap(n->in[i]);
+        PyObject *t = pn_py_tensor_wrap(all || !pn_tensor_is_hollow(n->in[i]) ? n->in[i] : NULL);
         if (!t)
             Py_CLEAR(tuple);
         else
@@ -60,7 +61,7 @@ static PyObject *input_tensors(const pn_node *n) {
 
 static PyObject *node_get_inputs(PyObject *o, void *closure) {
     (void)closure;
-    return input_tensors(node_of(o));
+    return input_tensors(node_of(o), true);
 }
 
 static PyGetSetDef node_attributes[] = {
@@ -156,8 +157,8 @@ static bool outputs(const pn_node *n, PyObject **ids, PyObject **shapes) {
     return false;
 }
 
-static PyObject *node_dict(const pn_node *n) {
-    PyObject *ids = NULL, *shapes = NULL, *attrs = attrs_dict(n), *ins = input_ids(n), *tensors = input_tensors(n);
+static PyObject *node_dict(const pn_node *n, bool all) {
+    PyObject *ids = NULL, *shapes = NULL, *attrs = attrs_dict(n), *ins = input_ids(n), *tensors = input_tensors(n, all);
     if (attrs && ins && tensors && outputs(n, &ids, &shapes)) {
         return Py_BuildValue("{s:s,s:s,s:z,s:z,s:K,s:O,s:N,s:N,s:N,s:N,s:N}", "op", node_name(n), "formula", n->op->formula, "derivative", n->op->derivative,
                              "layer", n->layer, "sequence", (unsigned long long)n->sequence, "requires_grad", n->requires_grad ? Py_True : Py_False, "attrs",
@@ -179,13 +180,13 @@ static bool visit(pn_node *n, PyObject *seen, PyObject *queue) {
     return ok;
 }
 
-static PyObject *nodes_behind(pn_tensor *root) {
+static PyObject *nodes_behind(pn_tensor *root, bool all) {
     PyObject *seen = PySet_New(NULL), *queue = PyList_New(0), *result = PyList_New(0);
     bool ok = seen && queue && result && visit(root->node, seen, queue);
     for (Py_ssize_t at = 0; ok && at < PyList_Size(queue); at++) {
         pn_node *n = PyLong_AsVoidPtr(PyList_GetItem(queue, at));
         for (int i = 0; ok && i < n->n_in; i++) ok = visit(n->in[i]->node, seen, queue);
-        PyObject *dict = ok ? node_dict(n) : NULL;
+        PyObject *dict = ok ? node_dict(n, all) : NULL;
         ok = dict && PyList_Append(result, dict) == 0;
         Py_XDECREF(dict);
     }
@@ -195,13 +196,18 @@ static PyObject *nodes_behind(pn_tensor *root) {
     return result;
 }
 
-PyDoc_STRVAR(graph_doc, "graph(root, /)\n--\n\n"
+PyDoc_STRVAR(graph_doc, "graph(root, values=True)\n--\n\n"
                         "List of dicts, one for each recorded operation behind root: op, formula, derivative, layer, sequence (order of execution), attrs,\n"
-                        "inputs and outputs (ids of tensors), tensors (the inputs themselves), shapes (of the outputs), requires_grad.");
-static PyObject *graph(PyObject *module, PyObject *root) {
+                        "inputs and outputs (ids of tensors), tensors (the inputs themselves), shapes (of the outputs), requires_grad.\n"
+                        "values=False: None among the tensors for those whose values a recording has let go of, which otherwise is an error.");
+static PyObject *graph(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
+    static char *names[] = {"root", "values", NULL};
+    PyObject *root;
+    int values = 1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|p:graph", names, &root, &values)) return NULL;
     pn_tensor *t = pn_py_tensor_get(root);
-    return t ? nodes_behind(t) : NULL;
+    return t ? nodes_behind(t, values) : NULL;
 }
 
 PyDoc_STRVAR(tensor_id_doc, "tensor_id(tensor, /)\n--\n\nThe id of a tensor as graph() counts.");
@@ -274,7 +280,7 @@ static PyObject *gradients(PyObject *module, PyObject *args, PyObject *kwargs) {
 }
 
 PyMethodDef pn_py_inspect_methods[] = {
-    {"graph", graph, METH_O, graph_doc},
+    {"graph", (PyCFunction)(void (*)(void))graph, METH_VARARGS | METH_KEYWORDS, graph_doc},
     {"tensor_id", get_tensor_id, METH_O, tensor_id_doc},
     {"gradients", (PyCFunction)(void (*)(void))gradients, METH_VARARGS | METH_KEYWORDS, gradients_doc},
     {NULL, NULL, 0, NULL},

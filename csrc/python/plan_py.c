@@ -29,6 +29,7 @@ static void recorder_stop(pn_py_recorder *r) {
     if (!r->open) return;
     r->open = false;
     if (ctx->recording == r->recording) ctx->recording = NULL;
+    pn_recording_end(r->recording);
     ctx->ordinal = r->ordinal;
 }
 

@@ -13,13 +13,25 @@ pn_tensor *pn_py_tensor_get(PyObject *o) {
     return NULL;
 }
 
+/* The value of a tensor that a recording has let go of, for a Python object: what Python shows has a value. */
+static bool restore(const pn_tensor *t) {
+    pn_error e;
+    char shape[256];
+    if (pn_recording_restore(pn_py_context(), "a look at the graph", &e)) return pn_py_raise(&e) != NULL;
+    if (!pn_tensor_is_hollow(t)) return true;
+    PyErr_Format(PyExc_RuntimeError,
+                 "the value of a tensor of shape %s is gone: fit, predict and evaluate keep of what they record only what is held elsewhere",
+                 pn_shape_text(&t->shape, shape));
+    return false;
+}
+
 PyObject *pn_py_tensor_new(pn_tensor *t) {
     if (t->object) { /* one Python object a tensor: `p.grad is p.grad`, hooks and names stay where they were put */
         PyObject *living = Py_NewRef(t->object);
         pn_tensor_unref(t);
         return living;
     }
-    pn_py_tensor *self = (pn_py_tensor *)PyType_GenericAlloc(pn_py_state_get()->tensor_type, 0);
+    pn_py_tensor *self = pn_tensor_is_hollow(t) && !restore(t) ? NULL : (pn_py_tensor *)PyType_GenericAlloc(pn_py_state_get()->tensor_type, 0);
     if (!self) {
         pn_tensor_unref(t);
         return NULL;
@@ -43,6 +55,7 @@ static void tensor_dealloc(PyObject *o) {
     PyObject_GC_UnTrack(o);
     if (self->t) self->t->object = NULL; /* before anything can ask for the object again */
     if (self->weakrefs) PyObject_ClearWeakRefs(o);
+    if (self->t) pn_recording_unseen(self->t);
     pn_tensor_unref(self->t);
     PyObject_GC_Del(o);
     Py_DECREF((PyObject *)type);

@@ -22,13 +22,15 @@ def examine(parts, inputs, outputs, trained=None):
     of = {address(t): p for p, t in zip(parts, inputs, strict=True) if t.dtype == "int64"}
     if not of and trained is None:
         return
-    found = {node["sequence"]: node for output in outputs for node in _core.graph(output)}
+    found = {node["sequence"]: node for output in outputs for node in _core.graph(output, values=False)}
     nodes = [found[number] for number in sorted(found)]
+    shapes = {i: shape for node in nodes for i, shape in zip(node["outputs"], node["shapes"], strict=True)}
     for node in nodes:
         chooser = node["tensors"][1] if len(node["tensors"]) > 1 else None
         p = of.get(address(chooser)) if chooser is not None and chooser.dtype == "int64" else None
         if p is not None:
-            _check(node, p)
+            first = node["inputs"][0]
+            _check(node, tuple(shapes[first] if first in shapes else node["tensors"][0].shape), p)
     if trained is not None:
         _warn_of_strangers(nodes, trained)
 
@@ -38,8 +40,8 @@ def address(tensor):
     return tensor.detach().numpy().__array_interface__["data"][0]
 
 
-def _check(node, p):
-    shape = tuple(node["tensors"][0].shape)
+def _check(node, shape, p):
+    """The rows of `p` as indices into a table, or classes of scores, of this shape."""
     where = node["layer"] or node["op"]
     if node["op"] in _TABLES:
         size = shape[node["attrs"]["dim"]]
@@ -64,7 +66,7 @@ def _warn_of_strangers(nodes, trained):
     found = {}
     for node in nodes:
         for t in node["tensors"]:
-            if t.requires_grad and t.is_leaf and t.numel() and address(t) not in known:
+            if t is not None and t.requires_grad and t.is_leaf and t.numel() and address(t) not in known:
                 found.setdefault(address(t), tuple(t.shape))
     if found:
         shapes = ", ".join(map(str, list(found.values())[:4])) + (", ..." if len(found) > 4 else "")

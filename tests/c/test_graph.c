@@ -115,6 +115,12 @@ static void plan_member(void *context, pn_member *m) {
     if (m->index == 0) CHECK(good, "the step failed: %s", p->run.error.text);
 }
 
+static void forward_member(void *context, pn_member *m) {
+    planned *p = context;
+    m->scratch = p->scratch;
+    CHECK(pn_plan_step(p->plan, &p->run, m), "the run failed: %s", p->run.error.text);
+}
+
 /* The same through a recording and a plan, by a team. */
 static pn_status plan_step_by(int members, net *n, float *loss) {
     pn_optimizer *o = NULL;
@@ -223,6 +229,69 @@ TEST(every_allocation_of_teaching_mode_may_fail) {
 TEST(every_allocation_of_a_plan_may_fail) {
     fail_each_allocation(plan_step, false);
     fail_each_allocation(plan_step, true);
+}
+
+/* A recording that keeps no value, and a backward pass in it, which computes them again. */
+static pn_status look_back(net *n, pn_recording *r) {
+    n->ctx.recording = r;
+    pn_tensor *root = r ? net_loss(n) : NULL;
+    if (!root) return n->e.status;
+    pn_recording_end(r);
+    pn_status status = pn_backward(&n->ctx, root, NULL, false, &n->e);
+    CHECK(status || r->dynamic);
+    return status;
+}
+
+TEST(values_that_a_recording_let_go_of_come_back) {
+    net n, plain;
+    net_open(&plain);
+    CHECK(pn_backward(&plain.ctx, net_loss(&plain), NULL, false, &plain.e) == PN_OK);
+    for (int64_t k = 0, failures = 1; k == 0 || failures; k++) { /* 0: nothing fails; else the k-th allocation */
+        net_open(&n);
+        const int64_t live = pn_alloc_live_count();
+        pn_alloc_fail_at(k, false);
+        pn_recording *r = pn_recording_new(&n.e);
+        const pn_status status = r ? look_back(&n, r) : PN_E_MEMORY;
+        failures = pn_alloc_failures();
+        pn_alloc_fail_at(0, false);
+        CHECK(status == PN_OK || (failures && status == PN_E_MEMORY), "allocation %d: %s", (int)k, n.e.text);
+        for (int i = 0; !status && i < PARAMS; i++)
+            CHECK(!memcmp(n.param[i]->grad->storage->data, plain.param[i]->grad->storage->data, plain.param[i]->storage->bytes));
+        for (int64_t i = 0; !k && r && i < r->n; i++) CHECK(!r->nodes[i]->released && !pn_tensor_is_hollow(r->outs[i * PN_MAX_OUT]));
+        pn_recording_free(r);
+        net_forget(&n);
+        CHECK(pn_alloc_live_count() == live, "allocation %d: %d blocks leak", (int)k, (int)(pn_alloc_live_count() - live));
+        net_close(&n);
+    }
+    net_close(&plain);
+}
+
+TEST(a_plan_needs_no_value_of_its_recording) {
+    net n;
+    pn_plan *plan = NULL;
+    net_open(&n);
+    pn_recording *r = n.ctx.recording = pn_recording_new(&n.e);
+    pn_tensor *root = net_loss(&n);
+    const float loss = scalar(root);
+    const int64_t bytes = pn_alloc_live_bytes();
+    pn_recording_end(r);
+    n.ctx.recording = NULL;
+    CHECK(pn_alloc_live_bytes() < bytes);
+    for (int64_t i = 0; i < r->n; i++) CHECK(pn_tensor_is_hollow(r->outs[i * PN_MAX_OUT]));
+    CHECK(pn_backward(&n.ctx, root, NULL, false, &n.e) == PN_E_RUNTIME && strstr(n.e.text, "keep no values"), "%s", n.e.text);
+    const pn_plan_spec spec = {.n_inputs = 2, .inputs = (pn_tensor *[]){n.x, n.labels}, .n_outputs = 1, .outputs = &root};
+    CHECK(pn_plan_build(r, &spec, &plan, &n.e) == PN_OK, "%s", n.e.text);
+    planned p = {.plan = plan, .run = {.input_max = INFINITY}, .stride = (pn_plan_member_scratch(plan) + 127) / 64 * 64};
+    p.scratch = pn_alloc(p.stride);
+    memcpy(pn_plan_input(plan, 0), n.x->storage->data, n.x->storage->bytes);
+    memcpy(pn_plan_input(plan, 1), n.labels->storage->data, n.labels->storage->bytes);
+    pn_plan_set_random(plan, n.ctx.random);
+    pn_team_run(1, NULL, forward_member, &p);
+    CHECK_CLOSE(*(const float *)pn_plan_output(plan, 0)->data, loss, 1e-6);
+    pn_free(p.scratch);
+    pn_plan_free(plan);
+    pn_recording_free(r);
+    net_close(&n);
 }
 
 TEST(a_million_operations_neither_overflow_nor_leak) {
