@@ -22,15 +22,15 @@ static const pn_tensor *viewed(const pn_tensor *t) {
 /* What a running value becomes is an input of the next op on it, without ever being shown. */
 static bool is_successor(const pn_tensor *t) { return t->output && (t->node->op->flags & PN_COMMITS); }
 
-/* Gives t a storage without data; the old one lives on with whoever else holds it. Without memory for that t keeps its value. */
+static pn_storage hollow = {.refs = 1}; /* without data, of all tensors whose value has gone; never freed. Under the GIL, as all of graph/ */
+
+/* Takes the storage of t away; it lives on with whoever else holds it. */
 static void empty(pn_tensor *t) {
-    pn_error e;
     if (!viewed(t)->node || is_successor(t)) return; /* the memory of an input or a constant stays anyway; addresses tell what is a view of an input */
-    pn_storage *hollow = pn_storage_wrap(NULL, 0, NULL, NULL, &e);
-    if (!hollow) return;
-    hollow->version = t->storage->version;
+    if (t->storage->version) return;                 /* written in place, which cannot be computed again; a plan refuses it */
     pn_storage_unref(t->storage);
-    t->storage = hollow;
+    t->storage = &hollow;
+    pn_storage_ref(&hollow);
 }
 
 void pn_recording_pass(pn_node *n, pn_tensor *const *outs) {
@@ -66,19 +66,15 @@ static pn_status refill(pn_node *n, pn_tensor *t, pn_error *e) {
     if (t->storage->data) return PN_OK;
     pn_tensor *fresh = n->op->flags & PN_VIEW ? pn_tensor_of(n->in[0]->storage, &t->shape, e) : pn_tensor_new(&t->shape, e);
     if (!fresh) return e->status;
-    pn_storage *hollow = t->storage;
     t->storage = fresh->storage;
-    if (!(n->op->flags & PN_VIEW)) t->storage->version = hollow->version;
-    fresh->storage = hollow;
+    fresh->storage = &hollow;
     pn_tensor_unref(fresh);
     return PN_OK;
 }
 
 /* Runs n once more on the same inputs with the same random numbers. views: room for those of its inputs. */
-static pn_status run_again(pn_context *ctx, pn_node *n, pn_tensor *const *outs, pn_view *views, pn_error *e) {
-    pn_view out[PN_MAX_OUT];
+static pn_status run_again(pn_context *ctx, pn_node *n, const pn_view *out, pn_view *views, pn_error *e) {
     for (int i = 0; i < n->n_in; i++) views[i] = (pn_view){n->in[i]->storage->data, n->in[i]->shape};
-    for (int k = 0; k < n->n_out; k++) out[k] = (pn_view){outs[k]->storage->data, n->out_shape[k]};
     pn_call call = {
         .op = n->op,
         .kernels = pn_kernels_get(),
@@ -97,21 +93,30 @@ static pn_status run_again(pn_context *ctx, pn_node *n, pn_tensor *const *outs, 
     return pn_run_call(ctx, &call, &spec, e);
 }
 
+/* The outputs and saved bytes of n, whose inputs have their values. What Python holds may have been written to since: it stays as it is. */
+static pn_status compute_again(pn_context *ctx, pn_node *n, pn_tensor *const *outs, pn_error *e) {
+    pn_tensor *spare[PN_MAX_OUT] = {NULL};
+    pn_view out[PN_MAX_OUT], *views = pn_alloc((size_t)n->n_in * sizeof *views);
+    if (n->saved_bytes && !n->saved) n->saved = pn_alloc(n->saved_bytes);
+    pn_status status = views && (n->saved || !n->saved_bytes) ? PN_OK : pn_fail(e, PN_E_MEMORY, "not enough memory for %s", n->op->name);
+    for (int k = 0; k < n->n_out && !status; k++) {
+        const bool written = outs[k]->storage->version != n->out_version[k];
+        if (written && !(spare[k] = pn_tensor_new(&outs[k]->shape, e))) status = e->status;
+        out[k] = (pn_view){(written && !status ? spare[k] : outs[k])->storage->data, n->out_shape[k]};
+    }
+    if (!status) status = run_again(ctx, n, out, views, e);
+    for (int k = 0; k < n->n_out; k++) pn_tensor_unref(spare[k]);
+    pn_free(views);
+    return status;
+}
+
 /* A node with outputs, saved bytes and kept storages as if it had never been in a recording. */
 static pn_status restore_node(pn_context *ctx, pn_node *n, pn_tensor *const *outs, pn_error *e) {
     for (int k = 0; k < n->n_out; k++)
         if (refill(n, outs[k], e)) return e->status;
-    if (!(n->op->flags & PN_VIEW)) {
-        if (n->saved_bytes && !n->saved && !(n->saved = pn_alloc(n->saved_bytes))) return pn_fail(e, PN_E_MEMORY, "not enough memory for %s", n->op->name);
-        pn_view *views = pn_alloc((size_t)n->n_in * sizeof *views);
-        if (!views) return pn_fail(e, PN_E_MEMORY, "not enough memory for %s", n->op->name);
-        const pn_status status = run_again(ctx, n, outs, views, e);
-        pn_free(views);
-        if (status) return status;
-    }
+    if (!(n->op->flags & PN_VIEW) && compute_again(ctx, n, outs, e)) return e->status;
     const unsigned reads_out = n->requires_grad ? pn_op_reads_out(n->op, n->attrs) : 0;
     for (int k = 0; k < n->n_out; k++) {
-        n->out_version[k] = outs[k]->storage->version;
         if (!(reads_out >> k & 1)) continue;
         n->out_storage[k] = outs[k]->storage;
         pn_storage_ref(outs[k]->storage);

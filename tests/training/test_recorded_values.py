@@ -189,7 +189,18 @@ def through_what_is_detached(y):
     return y + m
 
 
-@pytest.mark.parametrize("write", [before_it_is_read, between_two_readers, through_a_view, through_what_is_detached])
+def before_a_look_back(y):
+    m = pn.zeros(2) * 1.0
+    m[1] = 3
+    z = pn.zeros(y.shape, requires_grad=True)
+    with pn.enable_grad():
+        ((y.detach() + z) ** 2).sum().backward()
+    return y + m + 0 * z.grad
+
+
+@pytest.mark.parametrize(
+    "write", [before_a_look_back, before_it_is_read, between_two_readers, through_a_view, through_what_is_detached]
+)
 def test_a_constant_that_a_forward_writes_to(write):
     class Writes(nn.Module):
         def __init__(self):
