@@ -72,8 +72,15 @@ static void *copy(const void *from, size_t count, size_t bytes, pn_error *e) {
     return to;
 }
 
-/* What samplers ask of any couplings: degree, reach, and whether all is whole. False when a number is not finite. */
-static pn_status survey(pn_couplings *m, pn_error *e) {
+/* The same for a lattice without fields, whose bonds are all of one strength: without looking at its sites, of which there may be many. */
+static void survey_lattice(pn_couplings *m) {
+    for (int a = 0; a < m->rank; a++) m->degree += m->periodic[a] || m->side[a] > 2 ? 2 : m->side[a] - 1;
+    m->reach = (double)m->degree * fabs(m->coupling);
+    m->whole = m->coupling == floor(m->coupling) && m->reach <= WHOLE_REACH;
+}
+
+/* What samplers ask of any couplings: degree, reach, and whether all is whole. PN_E_VALUE when a number is not finite. */
+static pn_status survey_sites(pn_couplings *m, pn_error *e) {
     m->whole = true;
     for (int64_t i = 0; i < m->n; i++) {
         pn_row row;
@@ -155,7 +162,10 @@ static pn_status check_start(int64_t n, const int64_t *start, pn_error *e) {
 
 static pn_status finish(pn_couplings **out, pn_couplings *m, const double *field, pn_status status, pn_error *e) {
     if (!status && field && !(m->field = copy(field, (size_t)m->n, sizeof *field, e))) status = PN_E_MEMORY;
-    if (!status) status = survey(m, e);
+    if (!status && m->rank && !m->field && isfinite(2 * PN_LATTICE_RANK * m->coupling))
+        survey_lattice(m);
+    else if (!status)
+        status = survey_sites(m, e);
     if (status)
         pn_couplings_free(m);
     else

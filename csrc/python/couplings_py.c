@@ -1,4 +1,6 @@
 /* Couplings of spins as Python sees them. */
+#include <string.h>
+
 #include "python/energy_types.h"
 #include "python/plan_types.h"
 
@@ -116,6 +118,89 @@ static PyObject *couplings_energy(PyObject *self, PyObject *spins) {
     return out;
 }
 
+PyDoc_STRVAR(local_field_doc, "local_field(spins, /)\n--\n\nh_i + sum_j M_ij s_j for each row of spins int8 (replicas, n), as float64 (replicas, n).");
+static PyObject *couplings_local_field(PyObject *self, PyObject *spins) {
+    const pn_couplings *m = ((pn_py_couplings *)self)->m;
+    int64_t shape[2];
+    const int8_t *s = pn_py_array(spins, &(pn_py_want){.name = "spins", .typenum = NPY_INT8, .rank = 2, .dim = {-1, m->n}}, shape);
+    if (!s) return NULL;
+    const pn_shape size = {.rank = 2, .dtype = PN_F64, .dim = {shape[0], m->n}};
+    PyObject *out = pn_py_array_new(&size);
+    if (!out) return NULL;
+    double *field = PyArray_DATA((PyArrayObject *)out);
+    for (int64_t r = 0; r < shape[0]; r++) {
+        if (PyErr_CheckSignals()) {
+            Py_DECREF(out);
+            return NULL;
+        }
+        void *token = pn_py_release_for((double)m->n * (double)(m->degree + 1));
+        for (int64_t i = 0; i < m->n; i++) field[r * m->n + i] = pn_local_field(m, s + r * m->n, i);
+        pn_py_acquire(token);
+    }
+    return out;
+}
+
+/* A row with its neighbours ascending; the row of a lattice's site is short and nearly so. */
+static void sort_row(int32_t *to, double *weight, const pn_row *row) {
+    for (int64_t k = 0; k < row->n; k++) {
+        int64_t at = k;
+        for (; at > 0 && to[at - 1] > row->to[k]; at--) {
+            to[at] = to[at - 1];
+            weight[at] = weight[at - 1];
+        }
+        to[at] = row->to[k];
+        weight[at] = row->weight[k];
+    }
+}
+
+/* A new array of one axis. */
+static PyObject *new_array(int typenum, int64_t n) {
+    npy_intp dim = (npy_intp)n;
+    return PyArray_SimpleNew(1, &dim, typenum);
+}
+
+PyDoc_STRVAR(
+    rows_of_doc,
+    "rows()\n--\n\n(start int64 (n + 1), to int32 (edges), weight float64 (edges)): neighbours and couplings of each spin; every edge stands in two rows.");
+static PyObject *couplings_rows_of(PyObject *self, PyObject *ignored) {
+    (void)ignored;
+    const pn_couplings *m = ((pn_py_couplings *)self)->m;
+    pn_row row;
+    PyObject *start = new_array(NPY_INT64, m->n + 1);
+    if (!start) return NULL;
+    int64_t *first = PyArray_DATA((PyArrayObject *)start);
+    first[0] = 0;
+    for (int64_t i = 0; i < m->n; i++) {
+        pn_couplings_row(m, i, &row);
+        first[i + 1] = first[i] + row.n;
+    }
+    PyObject *to = new_array(NPY_INT32, first[m->n]), *weight = to ? new_array(NPY_FLOAT64, first[m->n]) : NULL;
+    if (!weight) {
+        Py_XDECREF(to);
+        Py_DECREF(start);
+        return NULL;
+    }
+    int32_t *t = PyArray_DATA((PyArrayObject *)to);
+    double *w = PyArray_DATA((PyArrayObject *)weight);
+    for (int64_t i = 0; i < m->n; i++) {
+        pn_couplings_row(m, i, &row);
+        sort_row(t + first[i], w + first[i], &row);
+    }
+    return Py_BuildValue("(NNN)", start, to, weight);
+}
+
+static PyObject *get_field(PyObject *self, void *ignored) {
+    (void)ignored;
+    const pn_couplings *m = ((pn_py_couplings *)self)->m;
+    if (!m->field) return Py_NewRef(Py_None);
+    PyObject *field = new_array(NPY_FLOAT64, m->n);
+    if (field) memcpy(PyArray_DATA((PyArrayObject *)field), m->field, (size_t)m->n * sizeof(double));
+    return field;
+}
+static PyObject *get_degree(PyObject *self, void *ignored) {
+    (void)ignored;
+    return PyLong_FromLongLong(((pn_py_couplings *)self)->m->degree);
+}
 static PyObject *get_n(PyObject *self, void *ignored) {
     (void)ignored;
     return PyLong_FromLongLong(((pn_py_couplings *)self)->m->n);
@@ -136,8 +221,14 @@ static PyObject *couplings_scale(PyObject *self, PyObject *ignored) {
     return Py_BuildValue("(ddd)", s.reach, s.weakest, s.spread);
 }
 
-static PyMethodDef methods[] = {{"energy", couplings_energy, METH_O, energy_doc}, {"scale", couplings_scale, METH_NOARGS, scale_doc}, {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {{"energy", couplings_energy, METH_O, energy_doc},
+                                {"local_field", couplings_local_field, METH_O, local_field_doc},
+                                {"rows", couplings_rows_of, METH_NOARGS, rows_of_doc},
+                                {"scale", couplings_scale, METH_NOARGS, scale_doc},
+                                {NULL, NULL, 0, NULL}};
 static PyGetSetDef members[] = {{"n", get_n, NULL, "Number of spins.", NULL},
+                                {"degree", get_degree, NULL, "Neighbours of the spin that has most.", NULL},
+                                {"field", get_field, NULL, "h: a copy as float64 (n), or None.", NULL},
                                 {"whole", get_whole, NULL, "Whether all couplings and fields are integers, so that energies are exact.", NULL},
                                 {NULL, NULL, NULL, NULL, NULL}};
 static PyType_Slot slots[] = {{Py_tp_dealloc, couplings_dealloc},

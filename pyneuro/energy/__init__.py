@@ -1,15 +1,18 @@
 """Energy models: Ising, Hopfield, Boltzmann machines."""
 
 from pyneuro.energy._recall import Recall
+from pyneuro.energy.exact import Exact
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
 from pyneuro.energy.results import Annealing, Estimate, Samples, Work
 from pyneuro.energy.schedules import Geometric, Linear, Logarithmic
 from pyneuro.energy.statistics import autocorrelation_time, binned_error
+from pyneuro.energy.transition import Transition
 
 __all__ = [
     "Annealing",
     "Estimate",
+    "Exact",
     "Geometric",
     "Hopfield",
     "Ising",
@@ -17,6 +20,7 @@ __all__ = [
     "Logarithmic",
     "Recall",
     "Samples",
+    "Transition",
     "Work",
     "autocorrelation_time",
     "binned_error",
