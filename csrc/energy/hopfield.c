@@ -76,8 +76,7 @@ static void store_member(void *context, pn_member *m) {
     }
 }
 
-/* Largest field that each row can have, as what rounding may leave of a field of 0. */
-static void measure_slack(pn_hopfield *net) {
+void pn_hopfield_measure_slack(pn_hopfield *net) {
     for (int64_t i = 0; i < net->n; i++) {
         double sum = 0;
         for (int64_t j = 0; j < net->n; j++) sum += fabs(net->k[i * net->n + j]);
@@ -103,7 +102,7 @@ static pn_status store_dense(pn_hopfield *net, const int8_t *x, int threads, pn_
     for (size_t i = 0; !status && i < count; i++) s.all[i] = x[i];
     if (!status) pn_team_run(threads, poll, store_member, &s);
     if (!status && pn_poll_stopped(poll)) status = pn_fail(e, PN_E_INTERRUPTED, "interrupted");
-    if (!status) measure_slack(net);
+    if (!status) pn_hopfield_measure_slack(net);
     pn_free(s.all);
     pn_free(s.room);
     return status;
@@ -180,7 +179,7 @@ pn_status pn_hopfield_weights(pn_hopfield **out, const double *k, int64_t n, dou
         return status;
     }
     memcpy(net->k, k, (size_t)(n * n) * sizeof *k);
-    measure_slack(net);
+    pn_hopfield_measure_slack(net);
     *out = net;
     return PN_OK;
 }

@@ -47,6 +47,25 @@ typedef struct pn_recall {
 /* PN_E_INTERRUPTED leaves all arrays as they are then. */
 pn_status pn_hopfield_recall(const pn_recall *r, int threads, pn_poll *poll, pn_error *e);
 
+/* Learning rules that change a matrix w (n, n), symmetric with diagonal 0, pattern by pattern: hopfield_learn.c. x int8 (patterns, n).
+ * Storkey 1997: w += (x x' - x f' - f x' + 2 w) / n, f = w x. *done counts patterns learnt; PN_E_INTERRUPTED between two patterns. */
+pn_status pn_hopfield_storkey(double *w, int64_t n, const int8_t *x, int64_t patterns, int64_t *done, int threads, pn_poll *poll, pn_error *e);
+/* Perceptrons (Gardner 1988; symmetric: Gardner, Gutfreund, Yekutieli 1989): where x_i f_i <= margin |w_i|, w_ij and w_ji grow by x_i x_j: whole numbers stay whole. wrong (epochs): how
+ * many (pattern, neuron) were so in each epoch; ends after an epoch with none. */
+pn_status pn_hopfield_perceptron(double *w, int64_t n, const int8_t *x, int64_t patterns, double margin, int64_t epochs, int64_t *wrong, int64_t *done,
+                                 int threads, pn_poll *poll, pn_error *e);
+/* Unlearning (Hopfield, Feinstein, Palmer 1983), `times` times: w -= rate / n s s' for the state s in which a random start comes to rest; time t draws from the
+ * stream first + t. energy (times): of those states. */
+typedef struct pn_unlearning {
+    double *w; /* (n, n) */
+    int64_t n, first, times;
+    double rate;
+    bool plus;
+    uint64_t seed;
+    double *energy;
+} pn_unlearning;
+pn_status pn_hopfield_unlearn(const pn_unlearning *u, int64_t *done, pn_poll *poll, pn_error *e);
+
 /* E(s) of rows of states. */
 pn_status pn_hopfield_energy(const pn_hopfield *net, const int8_t *state, int64_t rows, double *energy, int threads, pn_poll *poll, pn_error *e);
 #endif

@@ -50,6 +50,8 @@ static inline double pn_xoshiro_unit(pn_xoshiro *g) { return (double)(pn_xoshiro
 /* h[i] = 1 / (1 + exp(-x[i])) by the portable kernels: the same bits on every machine. In place. */
 static inline void pn_chances(double *x, int64_t n) { pn_kernels_of(PN_ISA_PORTABLE)->d.act_forward[PN_ACT_sigmoid](x, x, n, NULL); }
 
+void pn_hopfield_measure_slack(pn_hopfield *net); /* of a dense K: what rounding may leave of a field of 0, from the sums of the rows */
+
 /* h (rows, n) = s (rows, n) K; `room` holds rows n doubles and then the product's scratch */
 size_t pn_hopfield_room(const pn_hopfield *net);
 void pn_hopfield_fields(const pn_hopfield *net, const int8_t *state, int64_t rows, double *h, void *room, pn_member *m);

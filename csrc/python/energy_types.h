@@ -15,5 +15,6 @@ int pn_py_add_hopfield(PyObject *module);
 int pn_py_add_sampler(PyObject *module); /* ising_py.c */
 
 /* functions, file by file */
-extern PyMethodDef pn_py_couplings_methods[], pn_py_ising_methods[], pn_py_exact_methods[], pn_py_hopfield_methods[], pn_py_boltzmann_methods[];
+extern PyMethodDef pn_py_couplings_methods[], pn_py_ising_methods[], pn_py_exact_methods[], pn_py_hopfield_methods[], pn_py_learning_methods[],
+    pn_py_boltzmann_methods[];
 #endif

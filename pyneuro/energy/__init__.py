@@ -4,6 +4,7 @@ from pyneuro.energy._recall import Recall
 from pyneuro.energy.exact import Exact
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
+from pyneuro.energy.patterns import flipped, random_patterns
 from pyneuro.energy.results import Annealing, Estimate, Samples, Work
 from pyneuro.energy.schedules import Geometric, Linear, Logarithmic
 from pyneuro.energy.statistics import autocorrelation_time, binned_error
@@ -24,4 +25,6 @@ __all__ = [
     "Work",
     "autocorrelation_time",
     "binned_error",
+    "flipped",
+    "random_patterns",
 ]

@@ -148,7 +148,7 @@ def _join(parts, state, single, binary, options):
 def _joined(records, rows, last):
     """Records of parts as one; columns that a part has not are filled later."""
     if not records:
-        return np.empty((rows, last + 1))
+        return None
     shape = (rows, last + 1, *records[0].shape[2:])
     out = np.full(shape, np.nan) if records[0].dtype == float else np.zeros(shape, np.int8)
     at = 0
