@@ -49,7 +49,7 @@ static double unit53(uint64_t word) { return (double)(word >> 11) * 0x1p-53; } /
 /* ---- log, sin and cos with the same bits everywhere ---- */
 
 /* log(x) for normal x > 0, within 1 ulp: x = 2^k (1 + f), log1p(f) by a minimax polynomial in s = f / (2 + f). */
-static double log_exact(double x) {
+double pn_log_exact(double x) {
     static const double ln2_hi = 6.93147180369123816490e-01, ln2_lo = 1.90821492927058770002e-10;
     static const double l1 = 6.666666666666735130e-01, l2 = 3.999999999940941908e-01, l3 = 2.857142874366239149e-01, l4 = 2.222219843214978396e-01;
     static const double l5 = 1.818357216161805012e-01, l6 = 1.531383769920937332e-01, l7 = 1.479819860511658591e-01;
@@ -95,7 +95,7 @@ static void normal_pair(uint64_t key, uint64_t hi, uint64_t block, double pair[2
     uint64_t w[2];
     double c, s;
     block64(key, hi, block, w);
-    double radius = sqrt(-2.0 * log_exact(1.0 - unit53(w[0]))); /* 1 - u lies in (0, 1] */
+    double radius = sqrt(-2.0 * pn_log_exact(1.0 - unit53(w[0]))); /* 1 - u lies in (0, 1] */
     pn_cos_sin_turn(unit53(w[1]), &c, &s);
     pair[0] = radius * c;
     pair[1] = radius * s;

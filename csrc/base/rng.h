@@ -23,6 +23,7 @@ uint64_t pn_hash64(uint64_t seed, uint64_t purpose);                            
 void pn_philox4x32(uint64_t key, uint64_t ctr_hi, uint64_t ctr_lo, uint32_t out[4]); /* ten rounds */
 static inline double pn_u32_to_unit(uint32_t u) { return (u >> 8) * 0x1p-24; }       /* [0, 1), exact in float */
 
+double pn_log_exact(double x);                        /* log of a normal x > 0 within 1 ulp */
 void pn_cos_sin_turn(double u, double *c, double *s); /* cos(2 pi u) and sin(2 pi u) for u in [0, 1] */
 
 /* Element i of the stream (key, hi): uniform in [0, 1) with 53 bits, standard normal by Box-Muller (own log, sin, cos: same bits everywhere). */

@@ -15,7 +15,8 @@ __all__ = ["Sampling"]
 
 RULES = {"metropolis": "metropolis", "glauber": "glauber", "heat_bath": "glauber", "lecture": "lecture"}
 ORDERS = ("random", "sequential", "checkerboard")
-METHODS = ("single",)
+METHODS = ("single", "wolff", "swendsen_wang", "rejection_free")
+CLUSTERS = ("wolff", "swendsen_wang")
 SLICE_SECONDS = 0.1
 
 
@@ -178,13 +179,15 @@ class Sampling:
 
         Args:
             T: temperature, or one for each replica (replicas,); > 0.
-            sweeps: counted after the burn-in; a sweep is n proposals.
+            sweeps: counted after the burn-in; a sweep is n proposals, with "wolff" one cluster.
             burn_in: sweeps before the first record; None: a fifth of `sweeps`, or 0 when a result is continued.
             replicas: independent chains; None: 1, or as many as T or `start` has.
             rule: "metropolis", "glauber" (or "heat_bath"), or "lecture": accept with 1 if dE <= 0, else with
                 1 / (1 + exp(dE / T)); the lecture's rule breaks detailed balance and does not sample the Boltzmann
                 distribution. It draws a new value from {-1, +1}: half of its proposals change nothing.
-            method: "single": one spin after the other.
+            method: "single" spin; "wolff" (Wolff 1989) and "swendsen_wang" (1987) flip clusters, and treat fields as a
+                spin that never flips; "rejection_free" (Bortz, Kalos, Lebowitz 1975): the law of random single spins
+                in continuous time, recorded at equal times, so that plain means of records are right.
             order: "random", "sequential", "checkerboard", or None: whatever suits the fastest engine.
             seed: None draws a child of `pn.manual_seed`'s; the same seed gives the same bits on any number of threads.
             record: sweeps from one record of energy and magnetisation to the next; 0: none.
@@ -196,12 +199,12 @@ class Sampling:
         Raises ValueError and TypeError for arguments that mean nothing. Ctrl-C leaves what is done in `result`.
 
         >>> from pyneuro import energy
-        >>> r = energy.Ising.lattice((16, 16)).sample(T=3.0, sweeps=400, replicas=8, seed=0)
-        >>> abs(r.energy.mean() / 256 + 0.8173) < 0.02
+        >>> r = energy.Ising.lattice((16, 16)).sample(T=2.5, sweeps=300, replicas=8, method="wolff", seed=0)
+        >>> abs(r.energy.mean() / 256 + 1.1313) < 0.02
         True
         """
         rule, order, seed = check_common(rule, order, engine, seed)
-        one_of("method", method, METHODS)
+        _check_method(method, rule, order)
         sweeps, record = whole("sweeps", sweeps, 0), whole("record", record, 0)
         resumes = isinstance(start, results.Samples | results.Annealing)
         replicas = _replicas_of(replicas, T, start)
@@ -288,6 +291,14 @@ def _replicas_of(replicas, T, start):
     if spins is not None and np.ndim(spins) == 2:
         return len(spins)
     return max(np.size(T), 1)
+
+
+def _check_method(method, rule, order):
+    one_of("method", method, METHODS)
+    if method in CLUSTERS and rule != "metropolis":
+        raise ValueError(f"method {method!r} flips clusters and has no rule of acceptance: leave out rule={rule!r}")
+    if method != "single" and order is not None:
+        raise ValueError(f"method {method!r} has no order of visits: leave out order={order!r}")
 
 
 def _goes_on(start, method, rule, order, replicas, seed):

@@ -11,7 +11,8 @@ __all__ = ["Annealing", "Estimate", "Samples", "Work"]
 
 @dataclass(frozen=True)
 class Work:
-    """What a run cost: `proposals`, `acceptances` (spins flipped), `seconds`.
+    """What a run cost: `proposals` (of cluster methods: spins of clusters; of "rejection_free": those of the single-spin
+    run that it stands for), `acceptances` (spins flipped), `seconds`.
 
     >>> from pyneuro import energy
     >>> work = energy.Ising.lattice((4, 4)).sample(T=2.0, sweeps=10, burn_in=0, seed=0).work
