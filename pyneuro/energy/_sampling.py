@@ -199,7 +199,7 @@ class Sampling:
         Raises ValueError and TypeError for arguments that mean nothing. Ctrl-C leaves what is done in `result`.
 
         >>> from pyneuro import energy
-        >>> r = energy.Ising.lattice((16, 16)).sample(T=2.5, sweeps=300, replicas=8, method="wolff", seed=0)
+        >>> r = energy.Ising.lattice((16, 16)).sample(T=2.5, sweeps=3000, replicas=8, method="wolff", seed=0)
         >>> abs(r.energy.mean() / 256 + 1.1313) < 0.02
         True
         """

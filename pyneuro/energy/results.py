@@ -11,7 +11,7 @@ __all__ = ["Annealing", "Estimate", "Samples", "Work"]
 
 @dataclass(frozen=True)
 class Work:
-    """What a run cost: `proposals` (of cluster methods: spins of clusters; of "rejection_free": those of the single-spin
+    """What a run cost: `proposals` (of clusters: their spins; of "rejection_free": those of the single-spin
     run that it stands for), `acceptances` (spins flipped), `seconds`.
 
     >>> from pyneuro import energy
