@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/boltzmann.h"
+
 /* xoshiro256++ (Blackman, Vigna 2021) in eight lanes of 64 bits; plain words, so that a state can be saved. */
 #define PN_LANES_WORDS 32
 typedef struct pn_lanes {
@@ -15,6 +17,8 @@ void pn_lanes_seed(pn_lanes *g, uint64_t seed); /* energy.c; lanes by splitmix64
 
 typedef struct pn_kernels_energy {
     void (*lanes_fill)(pn_lanes *g, int64_t steps, uint64_t *out); /* (steps, 8) */
+    pn_boltzmann_f boltzmann_f;                                    /* rows of units: kernels/boltzmann.h */
+    pn_boltzmann_d boltzmann_d;
 } pn_kernels_energy;
 
 bool pn_kernels_energy_portable(pn_kernels_energy *t);

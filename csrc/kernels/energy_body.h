@@ -5,8 +5,13 @@
 
 #include "kernels/lanes.h"
 
+#define PN_REAL_FILE "kernels/vmath.h"
+#include "base/real.h"
+#define PN_REAL_FILE "kernels/boltzmann_impl.h"
+#include "base/real.h"
+
 bool PN_ENERGY_FILL(pn_kernels_energy *t) {
-    *t = (pn_kernels_energy){.lanes_fill = lanes_fill};
+    *t = (pn_kernels_energy){.lanes_fill = lanes_fill, .boltzmann_f = boltzmann_table_f, .boltzmann_d = boltzmann_table_d};
     return true;
 }
 #endif

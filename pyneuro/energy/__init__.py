@@ -5,12 +5,14 @@ from pyneuro.energy.exact import Exact
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
 from pyneuro.energy.patterns import flipped, random_patterns
+from pyneuro.energy.rbm import RBM
 from pyneuro.energy.results import Annealing, Estimate, Samples, Work
 from pyneuro.energy.schedules import Geometric, Linear, Logarithmic
 from pyneuro.energy.statistics import autocorrelation_time, binned_error
 from pyneuro.energy.transition import Transition
 
 __all__ = [
+    "RBM",
     "Annealing",
     "Estimate",
     "Exact",
