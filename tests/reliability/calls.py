@@ -108,6 +108,83 @@ def _fit_pictures() -> Case:
     return Case(call, lambda: nets.digest(net), call)
 
 
+def _gradients_of(call: Callable[[pn.Tensor], list[pn.Tensor]], *shape: int) -> Case:
+    """All results of call(x) and their gradients, for x of that shape; x stays as it is."""
+    x = pn.tensor(np.sin(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape), requires_grad=True)
+
+    def run():
+        for y in call(x):
+            pn.autograd.grad(y.sum(), [x])
+
+    return Case(run, lambda: x.numpy().tobytes())
+
+
+def _convolutions() -> Case:
+    """Every algorithm, strided, padded and dilated; transposed; along lines."""
+    rng, f = np.random.default_rng(0), nn.functional
+    w = pn.tensor(rng.standard_normal((8, 8, 3, 3), np.float32))
+    line = pn.tensor(rng.standard_normal((4, 8, 2), np.float32))
+
+    def call(x):
+        found = [
+            f.conv2d(x, w, padding=1, algorithm=name)
+            for name in ("naive", "im2col", "direct", "winograd2", "winograd4")
+        ]
+        strided = f.conv2d(x, w, stride=2, dilation=2, padding=2), f.conv_transpose2d(x, w, stride=2)
+        return [*found, *strided, f.conv1d(x[:, :, 0], line)]
+
+    return _gradients_of(call, 16, 8, 5, 5)
+
+
+def _pools() -> Case:
+    """Pools, padding and resizing."""
+    f = nn.functional
+
+    def call(x):
+        pooled = f.max_pool2d(x, 2), f.avg_pool2d(x, 3, 2, 1), f.adaptive_avg_pool2d(x, 2), f.adaptive_max_pool2d(x, 3)
+        lines = f.max_pool1d(x[:, :, 0], 2), f.avg_pool1d(x[:, :, 0], 2)
+        padded = [f.pad(x, (1, 2, 2, 1), mode=mode) for mode in ("constant", "reflect", "replicate", "circular")]
+        return [*pooled, *lines, *padded, *(f.interpolate(x, scale_factor=2, mode=m) for m in ("nearest", "bilinear"))]
+
+    return _gradients_of(call, 3, 4, 6, 6)
+
+
+def _norms() -> Case:
+    """Normalisations, dropped channels, slopes that are learnt. Running values change with the last call only."""
+    norm = nn.BatchNorm2d(4)
+    layers = [nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True), nn.LayerNorm(6), nn.PReLU(4), nn.Dropout2d(0.5)]
+    case = _gradients_of(lambda x: [*(layer(x) for layer in layers), norm(x)], 5, 4, 6, 6)
+    return Case(case.call, case.state, case.call)
+
+
+def _fit_convolutional() -> Case:
+    net, (x, y) = nets.convolutional(), nets.pictures(16)
+
+    def call():
+        nets.fit(net, x, y, optim.SGD(lr=0.01), epochs=1, batch_size=16)
+
+    return Case(call, lambda: nets.digest(net), call)
+
+
+def _predict_convolutional() -> Case:
+    net, (x, y) = nets.convolutional(), nets.pictures(16)
+    return Case(lambda: (net.predict(x), net.evaluate(x, y)), lambda: nets.digest(net))
+
+
+class _LooksBack(nn.Module):
+    """A forward with a backward pass in it: what the recording has let go of is computed again."""
+
+    def __init__(self):
+        super().__init__()
+        pn.manual_seed(4)
+        self.a, self.b = nn.Linear(20, 8), nn.Linear(8, 5)
+
+    def forward(self, x):
+        moved = pn.zeros(x.shape, requires_grad=True)
+        (g,) = pn.autograd.grad((self.b(self.a(x + moved).tanh()) ** 2).sum(), [moved])
+        return self.b(self.a(x + 0.1 * g).tanh())
+
+
 def _fit_eager() -> Case:
     """A network that reads a value in `forward` trains step by step in teaching mode."""
 
@@ -285,7 +362,13 @@ CASES: dict[str, Callable[[], Case]] = {
     "optimizer-step": _optimizer,
     "fit-sgd": lambda: _fit(nets.dense, lambda: optim.SGD(lr=0.1)),
     "fit-adam-clip": lambda: _fit(nets.with_dropout, lambda: optim.Adam(lr=1e-3), clip_norm=1.0, metrics=["accuracy"]),
+    "convolutions": _convolutions,
+    "pools": _pools,
+    "norms": _norms,
+    "fit-convolutional": _fit_convolutional,
+    "predict-convolutional": _predict_convolutional,
     "fit-eager": _fit_eager,
+    "fit-looks-back": lambda: _fit(_LooksBack, lambda: optim.SGD(lr=0.01), batch_size=64),
     "fit-pictures": _fit_pictures,
     "fit-regression": _fit_regression,
     "fit-validated": _fit_validated,

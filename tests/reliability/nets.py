@@ -35,6 +35,27 @@ def wide(features: int = 20, classes: int = 5, seed: int = 0) -> nn.Sequential:
     )
 
 
+def pictures(n: int = 96, classes: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """X (n, 2, 12, 12) float32 and labels (n,): which of `classes` patterns lies in the noise."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, classes, n)
+    return rng.standard_normal((n, 2, 12, 12), np.float32) + rng.standard_normal((classes, 2, 12, 12), np.float32)[y], y
+
+
+def convolutional(classes: int = 5, seed: int = 0) -> nn.Sequential:
+    """Every way to convolve: direct, Winograd, strided, transposed; batch norm, pooling, dropped channels.
+
+    Layers 0, 3, 6, 9 and 12 have weights and are no norms.
+    """
+    return nn.Sequential(
+        nn.Conv2d(2, 8, 5, padding=2), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1), nn.MaxPool2d(2), nn.Tanh(),
+        nn.Conv2d(8, 12, 3, stride=2, padding=1), nn.Dropout2d(0.2), nn.LeakyReLU(),
+        nn.ConvTranspose2d(12, 6, 2, stride=2), nn.AvgPool2d(2), nn.Flatten(),
+        nn.Linear(54, classes), seed=seed,
+    )  # fmt: skip
+
+
 def fit(net: nn.Module, x: np.ndarray, y: np.ndarray, optimizer=None, **more):
     """Three epochs with Adam unless told otherwise."""
     given = {"loss": "cross_entropy", "optimizer": optimizer or optim.Adam(lr=1e-3), "epochs": 3, "batch_size": 32}

@@ -1,12 +1,14 @@
 """Row 13: NaN and infinity are found in the step they appear in, and named with layer and step.
 
-Ten nets; NaN is put into weights, into data, made by an activation, and made by a gradient. The error must name the
+Ten nets and one of convolutions; NaN is put into weights, into data, made by an activation, and made by a gradient.
+The error must name the
 right layer or row, and leave the parameters as they were.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -96,6 +98,7 @@ def injections() -> tuple[int, int, list[str]]:
             with pn.no_grad():
                 net[2].weight[1, 3] = float(bad)
             judge(f"weight {bad} net {number}", raised(net, x, y), "layer 2")
+    convolutions(judge)
     for number, net in enumerate(ten_nets()):
         dirty = x.copy()
         dirty[17, 4] = np.nan
@@ -107,6 +110,27 @@ def injections() -> tuple[int, int, list[str]]:
         layers[1] = Through(NanBackward)
         judge(f"gradient net {number}", raised(nn.Sequential(*layers), x, y), "gradient")
     return good, tried, wrong
+
+
+def convolutions(judge: Callable[..., None]) -> None:
+    """The same for a network of convolutions: bad weights, bad pixels, a bad value and a bad gradient in between."""
+    x, y = nets.pictures()
+    for bad in (np.nan, np.inf):
+        for layer in (0, 3, 6, 9, 12):
+            net = nets.convolutional()
+            with pn.no_grad():
+                net[layer].weight[(1,) * net[layer].weight.ndim] = float(bad)
+            judge(f"weight {bad} of layer {layer} of convolutions", raised(net, x, y), f"(layer {layer})")
+    dirty = x.copy()
+    dirty[17, 1, 3, 4] = np.nan
+    judge("a pixel", raised(nets.convolutional(), dirty, y), "17")
+    for place in (1, 4, 10):
+        layers = list(nets.convolutional())
+        NanForward.calls = 0
+        net = nn.Sequential(*layers[:place], Through(NanForward), *layers[place:])
+        judge(f"a value behind layer {place - 1} of convolutions", raised_any(net, x, y), f"layer {place}")
+        net = nn.Sequential(*layers[:place], Through(NanBackward), *layers[place:])
+        judge(f"a gradient behind layer {place - 1} of convolutions", raised(net, x, y), "gradient")
 
 
 def raised_any(net: nn.Module, x, y) -> str | None:
