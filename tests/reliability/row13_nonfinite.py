@@ -1,8 +1,7 @@
 """Row 13: NaN and infinity are found in the step they appear in, and named with layer and step.
 
 Ten nets and one of convolutions; NaN is put into weights, into data, made by an activation, and made by a gradient.
-The error must name the
-right layer or row, and leave the parameters as they were.
+The error must name the right layer or row, and leave the parameters as they were.
 """
 
 from __future__ import annotations
