@@ -1,5 +1,6 @@
 """Energy models: Ising, Hopfield, Boltzmann machines."""
 
+from pyneuro.energy import reference
 from pyneuro.energy._recall import Recall
 from pyneuro.energy.exact import Exact
 from pyneuro.energy.hopfield import Hopfield
@@ -29,4 +30,5 @@ __all__ = [
     "binned_error",
     "flipped",
     "random_patterns",
+    "reference",
 ]
