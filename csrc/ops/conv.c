@@ -104,7 +104,6 @@ void R_(pn_conv_bias)(const pn_call *c, pn_member *m, real *gb, const real *gy, 
 #define NAIVE_WORK 1024        /* multiply-adds up to which setting up a block costs more than it saves */
 #define LARGE_OUTS 64          /* channels of y and taps, from which on a matrix product is fast */
 #define LARGE_TAPS 256
-#define WINOGRAD_CHANNELS 8 /* of x and of y, from which on the products outweigh the transforms */
 
 static int64_t pair(const pn_value *v, int i) { return v->ints[v->n == 1 ? 0 : i]; }
 
@@ -116,9 +115,6 @@ void pn_conv_padding(const pn_value *attrs, int dim, int64_t *front, int64_t *be
 
 static double work_of(const pn_conv *v) { return (double)v->n * (double)(v->groups * v->o) * (double)v->p * (double)v->q * (double)(v->c * v->kh * v->kw); }
 
-/* Multiplications of Winograd's algorithm with tiles of m x m, for one pair of channels and one sample. */
-static int64_t wino_work(const pn_conv *v, int64_t m) { return pn_blocks_of(v->p, m) * pn_blocks_of(v->q, m) * (m + 2) * (m + 2); }
-
 /* Do samples fill so many eighths of the lanes of their blocks? */
 static bool fills(const pn_conv *v, int eighths) { return v->n * 8 >= pn_blocks_of(v->n, PN_LAYOUT_LANES) * PN_LAYOUT_LANES * eighths; }
 
@@ -128,8 +124,10 @@ static int choose(const pn_conv *v, pn_layout layout) {
     const bool large = v->o >= LARGE_OUTS && v->c * conv_taps(v) >= LARGE_TAPS;
     if (work_of(v) <= NAIVE_WORK) return PN_CONV_NAIVE;
     if (layout == PN_PLAIN && conv_taps(v) == 1) return PN_CONV_IM2COL;
-    if (wino_fits(v) && fills(v, 5) && v->c >= WINOGRAD_CHANNELS && v->o >= WINOGRAD_CHANNELS)
-        return wino_work(v, 4) <= wino_work(v, 2) ? PN_CONV_WINOGRAD4 : PN_CONV_WINOGRAD2;
+    if (fills(v, 5) && wino_fits(v, 6)) {
+        const bool small = wino_fits(v, 4) && wino_work(v, 4) < wino_work(v, 6);
+        if (wino_work(v, small ? 4 : 6) <= work_of(v) / (double)(v->n * v->groups)) return small ? PN_CONV_WINOGRAD2 : PN_CONV_WINOGRAD4;
+    }
     return direct_fits(v) && fills(v, large ? 7 : 5) ? PN_CONV_DIRECT : PN_CONV_IM2COL;
 }
 
@@ -247,11 +245,12 @@ static pn_status check_algorithm(pn_infer *q) {
             q->error, PN_E_VALUE,
             "algorithm is direct, for which stride and the kernel with its dilation may be %d at most, but stride is (%lld, %lld) and the kernel (%lld, %lld)",
             DIRECT_REACH, (long long)v.sh, (long long)v.sw, (long long)((v.kh - 1) * v.dh + 1), (long long)((v.kw - 1) * v.dw + 1));
-    if (algorithm < PN_CONV_WINOGRAD2 || wino_fits(&v)) return PN_OK;
+    const bool four = algorithm == PN_CONV_WINOGRAD4;
+    if (algorithm < PN_CONV_WINOGRAD2 || wino_fits(&v, four ? 6 : 4)) return PN_OK;
     return pn_fail(q->error, PN_E_VALUE,
-                   "algorithm is winograd%d, which is for kernels of 3 x 3 with stride 1 and dilation 1, but weight has shape %s, stride is (%lld, %lld) and "
-                   "dilation (%lld, %lld)",
-                   algorithm == PN_CONV_WINOGRAD2 ? 2 : 4, pn_shape_text(weight, text), (long long)v.sh, (long long)v.sw, (long long)v.dh, (long long)v.dw);
+                   "algorithm is %s with stride 1 and dilation 1, but weight has shape %s, stride is (%lld, %lld) and dilation (%lld, %lld)",
+                   four ? "winograd4, which is for kernels of 2 x 2 to 5 x 5" : "winograd2, which is for kernels of 3 x 3", pn_shape_text(weight, text),
+                   (long long)v.sh, (long long)v.sw, (long long)v.dh, (long long)v.dw);
 }
 
 pn_status pn_conv_check(pn_infer *q) {

@@ -1,8 +1,8 @@
-/* Convolution of 3 x 3 kernels with stride and dilation 1 by Winograd's minimal filtering (kernels/winograd_impl.h), on blocks of 16 samples, innermost.
+/* Convolution of small square kernels with stride and dilation 1 by Winograd's minimal filtering (kernels/winograd_impl.h), on blocks of 16 samples, innermost.
  *
- * Output and input gradient are one map: tiles of (m + 2)^2 inputs are transformed, every point of them is a product of matrices (channels out, channels in) x
- * (channels in, tiles), and its results are transformed to m x m outputs. The input gradient takes gy for x, the weights turned and with channels exchanged,
- * and 2 - padding for padding. The weight gradient adds up products of transformed tiles of x and of gy and transforms their sums.
+ * Output and input gradient are one map: tiles of 6 x 6 inputs (4 x 4 for winograd2) are transformed, every point of them is a product of matrices (channels
+ * out, channels in) x (channels in, tiles), and its results are transformed to m x m outputs, m = 7 - taps of a side. The input gradient takes gy for x, the
+ * weights turned and with channels exchanged, and taps - 1 - padding for padding. The weight gradient adds up products of transformed tiles of x and of gy and transforms their sums.
  *
  * Cuts, by shape alone. The tiles of all blocks are counted through and shared out in groups, small enough that what they become stays in the second-level
  * cache, while transformed weights stream through it. A weight gradient is cut in pairs of channel blocks and in slices of the tiles; partial sums are added
@@ -18,18 +18,29 @@
 #define WINO_CACHE (1024 * 1024) /* bytes of transformed inputs of one group of tiles: a second-level cache */
 #define WINO_LEAST 4             /* tiles in a group, least and most: whole tiles of conv_tile, and weights are read once per group */
 #define WINO_MOST 6
-#define WINO_OUTS 64  /* output channels whose products are kept at a time */
-#define WINO_PAIRS 96 /* channels of either side in a weight gradient's block, most */
+#define WINO_OUTS 64      /* output channels whose products are kept at a time */
+#define WINO_TRANSFORM 12 /* multiply-adds of a point that transforms cost, for each channel */
+#define WINO_PAIRS 96     /* channels of either side in a weight gradient's block, most */
 
-/* Winograd's algorithm is for 3 x 3 taps of neighbouring pixels. */
-static inline bool wino_fits(const pn_conv *v) { return v->kh == 3 && v->kw == 3 && v->sh == 1 && v->sw == 1 && v->dh == 1 && v->dw == 1; }
+/* Winograd's algorithm is for taps of neighbouring pixels: 2 x 2 to 5 x 5 with 6 points, 3 x 3 with 4. */
+static inline bool wino_fits(const pn_conv *v, int points) {
+    const bool near = v->kh == v->kw && v->sh == 1 && v->sw == 1 && v->dh == 1 && v->dw == 1;
+    return near && (points == 4 ? v->kh == 3 : v->kh >= 2 && v->kh <= 5);
+}
 
-/* One pass: to (n, groups outs, p, q) from (n, groups ins, h, w); pixel (p, q) sees rows p - top .. p - top + 2. */
+/* Its cost in multiply-adds for one sample of one group: a transform costs about as much as so many channels more. */
+static inline double wino_work(const pn_conv *v, int points) {
+    const int64_t m = points + 1 - v->kh, tiles = pn_blocks_of(v->p, m) * pn_blocks_of(v->q, m);
+    return (double)(tiles * points * points) * (double)(v->c * v->o + WINO_TRANSFORM * (v->c + v->o));
+}
+
+/* One pass: to (n, groups outs, p, q) from (n, groups ins, h, w); pixel (p, q) sees rows p - top .. p - top + taps - 1. */
 typedef struct wino_map {
     int64_t n, groups, ins, outs;
     int64_t h, w, p, q;
     int64_t top, left;
-    int points;            /* of a side of a tile, m + 2 */
+    int points, taps;      /* of a side of a tile, of the kernel */
+    int64_t m;             /* outputs of a side of a tile, points + 1 - taps */
     int64_t across, tiles; /* tiles in a row; in a block of 16 samples */
     conv_cut all;          /* tiles of all blocks, in groups */
     conv_cut in, out;      /* channels of a group; `in` is cut for weight gradients only */
@@ -41,12 +52,13 @@ static inline wino_map wino_map_of(const pn_conv *v, conv_pass pass, size_t byte
     if (pass == CONV_INPUT) { /* from gy to gx */
         t.ins = v->o, t.outs = v->c;
         t.h = v->p, t.w = v->q, t.p = v->h, t.q = v->w;
-        t.top = 2 - v->top, t.left = 2 - v->left;
+        t.top = v->kh - 1 - v->top, t.left = v->kw - 1 - v->left;
     }
-    const int64_t m = v->algorithm == PN_CONV_WINOGRAD4 ? 4 : 2;
-    t.points = (int)m + 2;
-    t.across = pn_blocks_of(t.q, m);
-    t.tiles = t.across * pn_blocks_of(t.p, m);
+    t.points = v->algorithm == PN_CONV_WINOGRAD4 ? 6 : 4;
+    t.taps = (int)v->kh;
+    t.m = t.points + 1 - t.taps;
+    t.across = pn_blocks_of(t.q, t.m);
+    t.tiles = t.across * pn_blocks_of(t.p, t.m);
     const int64_t all = t.tiles * pn_blocks_of(t.n, PN_LAYOUT_LANES), tile = t.points * t.points * t.ins * PN_LAYOUT_LANES * (int64_t)bytes;
     if (pass == CONV_WEIGHT) {
         t.in = conv_cut_of(t.ins, WINO_PAIRS, 1);
@@ -93,10 +105,9 @@ static inline void wino_clip(int64_t at, int64_t size, int64_t limit, int8_t *fi
 /* Tiles [first, first + count) of all blocks, `size` pixels wide and m apart, in planes (rows, cols) of `channels` channels; the first one begins at (-top, -left). */
 static inline void wino_places(pn_wino_place *p, const wino_map *t, int64_t first, int64_t count, int64_t size, int64_t top, int64_t left, int64_t channels,
                                int64_t rows, int64_t cols) {
-    const int64_t m = t->points - 2;
     for (int64_t i = 0; i < count; i++, p++) {
         const int64_t block = (first + i) / t->tiles, tile = (first + i) % t->tiles;
-        const int64_t row = tile / t->across * m - top, col = tile % t->across * m - left;
+        const int64_t row = tile / t->across * t->m - top, col = tile % t->across * t->m - left;
         wino_clip(row, size, rows, &p->top, &p->bottom);
         wino_clip(col, size, cols, &p->left, &p->right);
         p->at = ((block * channels * rows + row) * cols + col) * PN_LAYOUT_LANES;
@@ -117,21 +128,22 @@ static size_t R_(wino_scratch)(const pn_kernels *kernels, const pn_conv *v) {
     const wino_map out = wino_map_of(v, CONV_OUTPUT, sizeof(real)), in = wino_map_of(v, CONV_INPUT, sizeof(real));
     const wino_map weight = wino_map_of(v, CONV_WEIGHT, sizeof(real));
     const int64_t u = conv_max(R_(wino_weights_room)(k, &out), R_(wino_weights_room)(k, &in));
-    return (size_t)(v->groups * conv_max(u, weight.slices * v->o * v->c * 9)) * sizeof(real);
+    return (size_t)(v->groups * conv_max(u, weight.slices * v->o * v->c * conv_taps(v))) * sizeof(real);
 }
 
 /* All weights, shared out by panels. */
 static void R_(wino_all_weights)(const pn_call *c, pn_member *m, const wino_map *t, const real *w, bool turned, real *u) {
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
-    const int64_t each = pn_blocks_of(t->out.step, k->conv.rows);
+    const int64_t each = pn_blocks_of(t->out.step, k->conv.rows), taps = t->taps * t->taps;
     int64_t lo, hi;
     pn_member_range(m, t->groups * t->out.count * each, &lo, &hi);
     for (int64_t i = lo; i < hi && !pn_member_stopped(m); i++) {
         const int64_t group = i / each / t->out.count, block = i / each % t->out.count, outs = conv_length(&t->out, block);
-        R_(pn_wino_weights) a = {.points = t->points, .m = outs, .k = t->ins, .turned = turned, .ldu = wino_apart(k->conv.packed(t->out.step, t->ins))};
-        a.ldm = turned ? 9 : t->ins * 9;
-        a.ldk = turned ? t->outs * 9 : 9;
-        a.w = w + group * t->outs * t->ins * 9 + block * t->out.step * a.ldm;
+        R_(pn_wino_weights) a = {.points = t->points, .taps = t->taps, .m = outs, .k = t->ins, .turned = turned};
+        a.ldm = turned ? taps : t->ins * taps;
+        a.ldk = turned ? t->outs * taps : taps;
+        a.ldu = wino_apart(k->conv.packed(t->out.step, t->ins));
+        a.w = w + group * t->outs * t->ins * taps + block * t->out.step * a.ldm;
         a.u = u + group * R_(wino_weights_room)(k, t) + block * wino_squares(t) * a.ldu;
         if (i % each < pn_blocks_of(outs, k->conv.rows)) k->wino.weights(&a, i % each, i % each + 1);
     }
@@ -146,13 +158,14 @@ static void R_(wino_group)(const pn_call *c, pn_member *m, const wino_map *t, co
     int64_t *off = (int64_t *)(s + wino_outs_room(t));
     pn_wino_place places[WINO_MOST];
     wino_places(places, t, first, count, t->points, t->top, t->left, t->groups * t->ins, t->h, t->w);
-    R_(pn_wino_tiles) a = {.points = t->points, .channels = t->ins, .tiles = count, .places = places, .plane = t->h * t->w * lanes, .row = t->w * lanes};
+    R_(pn_wino_tiles) a = {
+        .points = t->points, .taps = t->taps, .channels = t->ins, .tiles = count, .places = places, .plane = t->h * t->w * lanes, .row = t->w * lanes};
     a.x = from + group * t->ins * a.plane;
     a.v = v;
     a.ldv = wino_apart(t->ins * count * lanes);
     k->wino.input(&a);
-    wino_places(places, t, first, count, t->points - 2, 0, 0, t->groups * t->outs, t->p, t->q);
-    R_(pn_wino_tiles) b = {.points = t->points, .tiles = count, .places = places, .plane = t->p * t->q * lanes, .row = t->q * lanes};
+    wino_places(places, t, first, count, t->m, 0, 0, t->groups * t->outs, t->p, t->q);
+    R_(pn_wino_tiles) b = {.points = t->points, .taps = t->taps, .tiles = count, .places = places, .plane = t->p * t->q * lanes, .row = t->q * lanes};
     b.v = s, b.add = io->add, b.act = io->act, b.params = io->params;
     for (int64_t i = 0; i < t->ins; i++) off[i] = i * count * lanes;
     for (int64_t block = 0; block < t->out.count; block++) {
@@ -196,15 +209,15 @@ static void R_(wino_pair)(const pn_call *c, pn_member *m, const wino_map *t, con
     real *v = m->scratch, *g = v + wino_ins_room(t), *s = g + wino_outs_room(t), *room = s + wino_sums_room(t);
     const int64_t begin = t->all.count * slice / t->slices, end = t->all.count * (slice + 1) / t->slices;
     pn_wino_place px[WINO_MOST], py[WINO_MOST];
-    R_(pn_wino_tiles) x = {.points = t->points, .channels = ins, .places = px, .plane = t->h * t->w * lanes, .row = t->w * lanes, .v = v};
-    R_(pn_wino_tiles) y = {.points = t->points, .channels = outs, .places = py, .plane = t->p * t->q * lanes, .row = t->q * lanes, .v = g};
+    R_(pn_wino_tiles) x = {.points = t->points, .taps = t->taps, .channels = ins, .places = px, .plane = t->h * t->w * lanes, .row = t->w * lanes, .v = v};
+    R_(pn_wino_tiles) y = {.points = t->points, .taps = t->taps, .channels = outs, .places = py, .plane = t->p * t->q * lanes, .row = t->q * lanes, .v = g};
     x.x = io->x + (group * t->ins + in * t->in.step) * x.plane;
     y.x = io->y + (group * t->outs + out * t->out.step) * y.plane;
     if (begin == end) memset(s, 0, (size_t)(wino_squares(t) * ins * cols) * sizeof(real)); /* no samples */
     for (int64_t i = begin; i < end; i++) {
         const int64_t first = i * t->all.step, count = conv_length(&t->all, i);
         wino_places(px, t, first, count, t->points, t->top, t->left, t->groups * t->ins, t->h, t->w);
-        wino_places(py, t, first, count, t->points - 2, 0, 0, t->groups * t->outs, t->p, t->q);
+        wino_places(py, t, first, count, t->m, 0, 0, t->groups * t->outs, t->p, t->q);
         x.tiles = y.tiles = count;
         x.ldv = wino_apart(ins * count * lanes);
         y.ldv = wino_apart(cols * count * lanes);
@@ -215,12 +228,12 @@ static void R_(wino_pair)(const pn_call *c, pn_member *m, const wino_map *t, con
             k->wino.outer(s + point * ins * cols, v + point * x.ldv, g + point * y.ldv, ins, count * lanes, cols, i > begin);
         }
     }
-    partial += ((group * t->outs + out * t->out.step) * t->ins + in * t->in.step) * 9;
-    k->wino.finish(partial, t->ins * 9, s, t->points, ins, cols, outs);
+    partial += ((group * t->outs + out * t->out.step) * t->ins + in * t->in.step) * t->taps * t->taps;
+    k->wino.finish(partial, t->ins * t->taps * t->taps, s, t->points, t->taps, ins, cols, outs);
 }
 
 static void R_(wino_weight_run)(const pn_call *c, pn_member *m, const wino_map *t, const R_(pn_conv_io) *io, real *partial) {
-    const int64_t pairs = t->groups * t->in.count * t->out.count, size = t->groups * t->outs * t->ins * 9;
+    const int64_t pairs = t->groups * t->in.count * t->out.count, size = t->groups * t->outs * t->ins * t->taps * t->taps;
     int64_t lo, hi;
     pn_member_range(m, pairs * t->slices, &lo, &hi);
     for (int64_t i = lo; i < hi && !pn_member_stopped(m); i++) {

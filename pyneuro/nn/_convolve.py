@@ -6,6 +6,7 @@ from pyneuro.nn import _check
 _ops = _core.ops
 _conv2d, _conv_transpose2d, _reshape = _ops["conv2d"], _ops["conv_transpose2d"], _ops["reshape"]
 ALGORITHMS = ("auto", "naive", "im2col", "direct", "winograd2", "winograd4")
+_WINOGRAD = {"winograd2": ((3, 3),), "winograd4": ((2, 2), (3, 3), (4, 4), (5, 5))}  # kernels
 
 
 def numbers(name, argument, value, n, least):
@@ -107,10 +108,11 @@ def attributes_of(name, kernel, stride, padding, dilation, groups, algorithm):
     dilation = numbers(name, "dilation", dilation, len(kernel), 1)
     padding = padding_of(name, padding, kernel, stride, dilation)
     _check.choice(name, "algorithm", algorithm, ALGORITHMS)
-    if algorithm.startswith("winograd") and (tuple(kernel), stride, dilation) != ((3, 3), (1, 1), (1, 1)):
+    if algorithm in _WINOGRAD and not ((*kernel,) in _WINOGRAD[algorithm] and stride == dilation == (1, 1)):
+        sizes = " to ".join(f"{k} x {k}" for k in sorted({_WINOGRAD[algorithm][0][0], _WINOGRAD[algorithm][-1][0]}))
         raise ValueError(
-            f"{name}: algorithm is {algorithm!r}, which is for kernels of 3 x 3 with stride 1 and dilation 1, but the "
-            f"kernel is {tuple(kernel)}, stride {stride} and dilation {dilation}"
+            f"{name}: algorithm is {algorithm!r}, which is for kernels of {sizes} with stride 1 and dilation 1, but "
+            f"the kernel is {tuple(kernel)}, stride {stride} and dilation {dilation}"
         )
     return stride, padding, dilation, _check.size(name, "groups", groups), algorithm
 
@@ -150,10 +152,12 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     at stride 1.     groups: that many separate convolutions side by side; C means depthwise.
     algorithm: "auto" chooses by shape; "naive" is the definition as loops, "im2col" a matrix product; "direct" sums
     over taps with 16 samples side by side, for batches that fill most of such a block; "winograd2" and "winograd4" are
-    Winograd's for kernels of 3 x 3 with stride and dilation 1, in tiles of 2 x 2 or 4 x 4 outputs: 9/4 or 4 times fewer
-    multiplications, at the price of a rounding error of about twice ("winograd2") or 5 to 6 times ("winograd4") that
-    of a plain sum, as root mean square. With "winograd4", which "auto" may choose, a NaN or an infinity in x may reach
-    the whole tile, up to 5 x 5 outputs; with the other algorithms it reaches the outputs whose window holds it alone.
+    Winograd's with stride and dilation 1: "winograd2" for kernels of 3 x 3 in tiles of 2 x 2 outputs, 9/4 times fewer
+    multiplications; "winograd4" in tiles of 4 x 4 for 3 x 3 (4 times fewer), 3 x 3 for 4 x 4 (4), 2 x 2 for 5 x 5
+    (2.8), 5 x 5 for 2 x 2 (2.8). The price is a rounding error of about twice ("winograd2") or 5 to 6 times
+    ("winograd4") that of a plain sum, as root mean square. With "winograd4", which "auto" may choose, a NaN or an
+    infinity in x may reach whole tiles, up to 6 x 6 outputs; with the other algorithms it reaches the outputs whose
+    window holds it alone.
 
     Raises ValueError naming both shapes when they do not fit or nothing would come out. Source: lectures 001 and 003;
     PyTorch's function.

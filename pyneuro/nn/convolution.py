@@ -133,8 +133,8 @@ class Conv2d(_Forward):
     keeps the size at stride 1. strides and dilation_rate, Keras's words, are taken too. groups: that many separate
     convolutions side by side. padding_mode: "zeros". dtype: "float32" (default) or "float64".
     algorithm: "auto" (by shape), "naive" (the definition as loops), "im2col" (matrix product), "direct" (sums over taps
-    with 16 samples side by side), "winograd2", "winograd4" (kernels of 3 x 3 at stride and dilation 1 with fewer
-    multiplications): see `nn.functional.conv2d`.
+    with 16 samples side by side), "winograd2", "winograd4" (kernels of 3 x 3, or 2 x 2 to 5 x 5, at stride and
+    dilation 1 with fewer multiplications): see `nn.functional.conv2d`.
 
     Raises TypeError and ValueError for arguments out of range and groups that do not divide the channels; when called,
     ValueError naming both shapes. Source: lectures 001 and 003; LeCun et al. 1998; PyTorch's nn.Conv2d.

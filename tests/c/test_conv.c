@@ -52,6 +52,11 @@ TEST(conv2d_winograd) {
         check_all("conv2d", attrs, LIST("3,4,5,6;6,2,3,3;6"));
     }
     check_op("conv2d", "algorithm=winograd4 padding=1", "1,97,3,3;98,97,3,3"); /* pairs of channel blocks */
+    /* kernels of 2 x 2, 4 x 4 and 5 x 5 */
+    check_all("conv2d", "algorithm=winograd4", LIST("1,1,2,2;1,1,2,2;1", "3,3,7,6;16,3,2,2;16", "17,2,6,11;3,2,4,4;3", "2,33,5,9;17,33,5,5"));
+    check_all("conv2d", "algorithm=winograd4 padding=2,1", LIST("18,2,5,6;3,2,5,5;3", "2,3,4,3;5,3,4,4", "5,2,1,3;2,2,2,2;2"));
+    check_all("conv2d", "algorithm=winograd4 padding=4,0,0,5 groups=2", LIST("3,4,5,6;6,2,5,5;6", "3,4,5,6;6,2,2,2"));
+    check_op("conv_transpose2d", "algorithm=winograd4 padding=1", "17,3,4,6;3,5,5,5;5");
 }
 
 /* Whole blocks of samples and ragged ones; windows of many channels, of parts of a row; phases that no tap reaches; depthwise. */

@@ -198,10 +198,13 @@ def convolution(rng, name):
         ((1, 3, 4, 4), (3, 1, 3, 3), {"groups": 3, "padding": 1}),
         ((3, 2, 3, 3), (5, 2, 1, 1), {}),
         ((1, 1, 2, 2), (2, 1, 4, 4), {"padding": 2}),
+        ((2, 2, 4, 5), (3, 2, 5, 5), {"padding": (2, 1)}),
+        ((2, 3, 4, 3), (2, 3, 2, 2), {}),
     ]
     for k, (x, w, attrs) in enumerate(plain):
-        winograd = w[2:] == (3, 3) and not {"stride", "dilation"} & attrs.keys()
-        for algorithm in ("naive", "im2col", "direct", *(("winograd2", "winograd4") if winograd else ())):
+        winograd = w[2] == w[3] > 1 and not {"stride", "dilation"} & attrs.keys()
+        fewer = ("winograd4", *(["winograd2"] if w[2] == 3 else [])) if winograd else ()
+        for algorithm in ("naive", "im2col", "direct", *fewer):
             given = {**attrs, "algorithm": algorithm}
             channels = w[1] * attrs.get("groups", 1)
             if turned:

@@ -29,10 +29,11 @@ def exact(x, w, b, gy, **options):
     return [a.detach().numpy() for a in (y, *(leaf.grad for leaf in leaves))]
 
 
-def draw(rng, n, c, o, h, w, padding, groups=1):
+def draw(rng, n, c, o, h, w, padding, groups=1, kernel=3):
     """x, w, b, gy of size 1; representable in float32."""
     pad = padding if isinstance(padding, tuple) else (padding, padding)
-    shapes = (n, c, h, w), (o, c // groups, 3, 3), (o,), (n, o, h + 2 * pad[0] - 2, w + 2 * pad[1] - 2)
+    shapes = (n, c, h, w), (o, c // groups, kernel, kernel), (o,), (n, o, h + 2 * pad[0] - kernel + 1)
+    shapes = (*shapes[:3], (*shapes[3], w + 2 * pad[1] - kernel + 1))
     return [rng.normal(size=s).astype(np.float32).astype(np.float64) for s in shapes]
 
 
@@ -52,6 +53,20 @@ def test_all_passes(batch, algorithm, dtype):
     for k, (c, o) in enumerate(CHANNELS):
         h, w, padding = PLANES[(batch + k) % len(PLANES)]
         check(draw(rng, batch, c, o, h, w, padding), algorithm, dtype, padding=padding)
+
+
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("kernel", [2, 4, 5])
+def test_other_kernels(kernel, dtype):
+    """Tiles of 6 x 6 inputs for kernels of 2 x 2 to 5 x 5: planes as large as the kernel, ragged tiles, any padding."""
+    rng = np.random.default_rng(kernel)
+    for batch, (c, o), (h, w, padding) in (
+        (1, (3, 33), (kernel, kernel + 1, 0)),
+        (17, (16, 3), (4, 9, kernel - 1)),
+        (33, (5, 20), (10, 11, (1, kernel // 2))),
+    ):
+        check(draw(rng, batch, c, o, h, w, padding, kernel=kernel), "winograd4", dtype, padding=padding)
+    check(draw(rng, 5, 6, 12, 6, 7, 1, 2, kernel), "winograd4", dtype, padding=1, groups=2)
 
 
 @pytest.mark.parametrize("dtype", REAL)
@@ -89,16 +104,18 @@ def test_transposed(algorithm, dtype):
     assert np.abs(ours - theirs).max() / np.abs(theirs).max() <= tolerances.WINOGRAD[algorithm][dtype]
 
 
-# Layers of ResNet-20, of the MNIST network and of AlexNet: channels, size of the plane, padding.
-LAYERS = [(16, 16, 32, 1), (32, 32, 16, 1), (64, 64, 8, 1), (32, 64, 26, 0), (256, 384, 13, 1)]
+# Layers of ResNet-20, of the MNIST network and of AlexNet, and other kernels: channels, side of the plane, padding,
+# side of the kernel.
+LAYERS = [(16, 16, 32, 1, 3), (32, 32, 16, 1, 3), (64, 64, 8, 1, 3), (32, 64, 26, 0, 3), (256, 384, 13, 1, 3)]
+LAYERS += [(96, 256, 27, 2, 5), (64, 48, 13, 1, 4), (48, 64, 12, 0, 2)]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_error_on_layers_of_networks(layer):
-    c, o, size, padding = layer
-    given = draw(np.random.default_rng(3), 16 if c < 256 else 2, c, o, size, size, padding)
+    c, o, size, padding, kernel = layer
+    given = draw(np.random.default_rng(3), 16 if c < 96 else 2, c, o, size, size, padding, kernel=kernel)
     want = exact(*given, padding=padding)
-    for algorithm in TILES:
+    for algorithm in TILES if kernel == 3 else ("winograd4",):
         mean, largest = tolerances.WINOGRAD_LAYERS[algorithm]
         for a, b in zip(passes(*given, algorithm, "float32", padding=padding)[:3], want[:3], strict=True):
             scale = np.sqrt(np.mean(b**2))
@@ -107,8 +124,11 @@ def test_error_on_layers_of_networks(layer):
 
 
 @pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
-def test_only_kernels_of_three_by_three(name):
+def test_only_small_square_kernels(name):
     x, op = np.zeros((1, 2, 9, 9), np.float32), _core.ops[name]
-    for kernel, options in (((3, 2), {}), ((3, 3), {"stride": 2}), ((3, 3), {"dilation": (1, 2)})):
-        with pytest.raises(ValueError, match=r"kernels of 3 x 3 with stride 1 and dilation 1, but weight has shape"):
-            op(tensor(x), tensor(np.zeros((2, 2, *kernel), np.float32)), algorithm="winograd4", **options)
+    sizes = {"winograd2": "3 x 3", "winograd4": "2 x 2 to 5 x 5"}
+    refused = [((3, 2), {}), ((6, 6), {}), ((3, 3), {"stride": 2}), ((3, 3), {"dilation": (1, 2)})]
+    for algorithm, kernel, options in [(a, *r) for a in TILES for r in refused] + [("winograd2", (5, 5), {})]:
+        says = rf"kernels of {sizes[algorithm]} with stride 1 and dilation 1, but weight has shape"
+        with pytest.raises(ValueError, match=says):
+            op(tensor(x), tensor(np.zeros((2, 2, *kernel), np.float32)), algorithm=algorithm, **options)

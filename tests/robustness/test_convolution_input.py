@@ -145,11 +145,16 @@ WRONG_ARGUMENT = [
         (
             call,
             ValueError,
-            f"{name}: algorithm is {algorithm!r}, which is for kernels of 3 x 3 with stride 1 and dilation 1, but the "
-            f"kernel is {kernel}, stride {stride} and dilation {dilation}",
+            f"{name}: algorithm is {algorithm!r}, which is for kernels of "
+            f"{'2 x 2 to 5 x 5' if algorithm == 'winograd4' else '3 x 3'} with stride 1 and dilation 1, but "
+            f"the kernel is {kernel}, stride {stride} and dilation {dilation}",
         )
         for name, algorithm, kernel, stride, dilation, call in [
             ("Conv2d", "winograd2", (3, 5), (1, 1), (1, 1), lambda: nn.Conv2d(1, 1, (3, 5), algorithm="winograd2")),
+            ("Conv2d", "winograd2", (5, 5), (1, 1), (1, 1), lambda: nn.Conv2d(1, 1, 5, algorithm="winograd2")),
+            ("Conv2d", "winograd4", (6, 6), (1, 1), (1, 1), lambda: nn.Conv2d(1, 1, 6, algorithm="winograd4")),
+            ("Conv2d", "winograd4", (1, 1), (1, 1), (1, 1), lambda: nn.Conv2d(1, 1, 1, algorithm="winograd4")),
+            ("Conv2d", "winograd4", (3, 4), (1, 1), (1, 1), lambda: nn.Conv2d(1, 1, (3, 4), algorithm="winograd4")),
             ("Conv2d", "winograd4", (3, 3), (2, 2), (1, 1), lambda: nn.Conv2d(1, 1, 3, 2, algorithm="winograd4")),
             ("Conv1d", "winograd4", (3,), (1,), (1,), lambda: nn.Conv1d(1, 1, 3, algorithm="winograd4")),
             (
@@ -269,18 +274,28 @@ def test_nan_stays_where_it_reaches(algorithm):
     assert spoilt == {(p, q) for p in (1, 2, 3) for q in (2, 3, 4)}
 
 
-@pytest.mark.parametrize(("algorithm", "most"), [("winograd2", 3), ("winograd4", 5), ("auto", 5)])
+@pytest.mark.parametrize(
+    ("algorithm", "kernel", "most"),
+    [
+        ("winograd2", 3, 3),
+        ("winograd4", 2, 5),
+        ("winograd4", 3, 5),
+        ("winograd4", 4, 6),
+        ("winograd4", 5, 5),
+        ("auto", 3, 5),
+    ],
+)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_how_far_a_nan_reaches_with_winograd(algorithm, most, value):
-    """With tiles of 4 x 4 outputs up to 5 x 5 of them, with 2 x 2 its window's; never another sample's."""
+def test_how_far_a_nan_reaches_with_winograd(algorithm, kernel, most, value):
+    """With tiles of 6 x 6 inputs up to 6 x 6 outputs, with 4 x 4 its window's; never another sample's."""
     sides = set()
-    for at in range(8, 12):  # everywhere in a tile
-        x = np.ones((16, 8, 24, 24), np.float32)
+    for at in range(8, 13):  # everywhere in a tile
+        x = np.ones((16, 12, 24, 24), np.float32)
         x[3, 2, at, at + 1] = value
-        y = nn.functional.conv2d(x, np.ones((8, 8, 3, 3), np.float32), padding=1, algorithm=algorithm).numpy()
+        y = nn.functional.conv2d(x, np.ones((12, 12, kernel, kernel), np.float32), algorithm=algorithm).numpy()
         assert np.isfinite(np.delete(y, 3, axis=0)).all()
         spoilt = ~np.isfinite(y[3, 0])
-        assert spoilt[at - 1 : at + 2, at : at + 3].all()
+        assert spoilt[at + 1 - kernel : at + 1, at + 2 - kernel : at + 2].all()
         sides |= {np.ptp(line.nonzero()[0]) + 1 for line in (spoilt.any(0), spoilt.any(1))}
     assert max(sides) == most
 
