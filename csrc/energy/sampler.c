@@ -31,18 +31,17 @@ static void set_temperatures(const pn_sampler *s, desk *d, int64_t group, int64_
     }
 }
 
-/* Which record comes after this sweep, or -1. */
-static int64_t record_after(const pn_records *r, int64_t sweep) {
+int64_t pn_records_after(const pn_records *r, int64_t sweep) {
     const int64_t after = sweep + 1 - r->burn_in;
     return r->every && after > 0 && after % r->every == 0 && after / r->every <= r->count ? after / r->every - 1 : -1;
 }
 
-static bool is_measured(const pn_sampler *s, int64_t sweep) { return record_after(&s->records, sweep) >= 0 || (s->turn && (sweep + 1) % s->turn == 0); }
+static bool is_measured(const pn_sampler *s, int64_t sweep) { return pn_records_after(&s->records, sweep) >= 0 || (s->turn && (sweep + 1) % s->turn == 0); }
 
 static void measure(pn_sampler *s, desk *d, int64_t group, int64_t sweep) {
     const pn_engine *g = s->engine;
     const pn_records *r = &s->records;
-    const int64_t k = record_after(r, sweep), first = group * g->per_group, n = pn_engine_group_size(g, group);
+    const int64_t k = pn_records_after(r, sweep), first = group * g->per_group, n = pn_engine_group_size(g, group);
     g->type->measure(g, group, d->energy, d->sum);
     for (int64_t i = 0; i < n; i++) {
         s->energy[first + i] = d->energy[i];

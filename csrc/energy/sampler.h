@@ -48,6 +48,8 @@ pn_status pn_sampler_open(pn_sampler *s, int threads, pn_error *e);
 void pn_sampler_close(pn_sampler *s);
 /* Goes on for about `seconds`, or to the end. PN_E_INTERRUPTED when the poll stopped it: `done` sweeps are complete in all replicas, some may be ahead, and the run cannot go on. */
 pn_status pn_sampler_run(pn_sampler *s, double seconds, pn_poll *poll, pn_error *e);
+/* The record that was written after this sweep (from 0), or -1. */
+int64_t pn_records_after(const pn_records *r, int64_t sweep);
 /* Random spins in all replicas, by streams of their own. */
 pn_status pn_sampler_scatter(pn_engine *g, uint64_t seed, pn_poll *poll, pn_error *e);
 /* E(s) and mean spin of all replicas: (replicas). */

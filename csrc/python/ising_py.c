@@ -80,6 +80,7 @@ static PyObject *sampler(PyObject *module, PyObject *args) {
 static void forget_run(pn_py_sampler *self) {
     pn_sampler_close(&self->s);
     for (int i = 0; i < PN_PY_SAMPLER_ARRAYS; i++) Py_CLEAR(self->arrays[i]);
+    Py_CLEAR(self->ladder);
     self->begun = false;
 }
 
@@ -340,6 +341,8 @@ static PyMethodDef sampler_methods[] = {{"put", put, METH_O, put_doc},
                                         {"begin", begin, METH_VARARGS, begin_doc},
                                         {"run", run, METH_O, run_doc},
                                         {"measure", measure, METH_VARARGS, measure_doc},
+                                        {"temper", pn_py_sampler_temper, METH_VARARGS, pn_py_sampler_temper_doc},
+                                        {"populate", pn_py_sampler_populate, METH_VARARGS, pn_py_sampler_populate_doc},
                                         {NULL, NULL, 0, NULL}};
 static PyGetSetDef members[] = {{"done", get_number, NULL, "Sweeps of this run that all replicas have behind them.", "d"},
                                 {"n_streams", get_number, NULL, "Words of the state of all random numbers.", "s"},

@@ -7,7 +7,7 @@ from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
 from pyneuro.energy.patterns import flipped, random_patterns
 from pyneuro.energy.rbm import RBM
-from pyneuro.energy.results import Annealing, Estimate, Samples, Work
+from pyneuro.energy.results import Annealing, Estimate, Population, Samples, Tempering, Work
 from pyneuro.energy.schedules import Geometric, Linear, Logarithmic
 from pyneuro.energy.statistics import autocorrelation_time, binned_error
 from pyneuro.energy.transition import Transition
@@ -22,8 +22,10 @@ __all__ = [
     "Ising",
     "Linear",
     "Logarithmic",
+    "Population",
     "Recall",
     "Samples",
+    "Tempering",
     "Transition",
     "Work",
     "autocorrelation_time",

@@ -1,158 +1,18 @@
 """`sample` and `anneal` of spin models: arguments checked, results put together; every sweep runs in C."""
 
-import contextlib
 import math
-import sys
-import time
 
 import numpy as np
 
-from pyneuro import _core
 from pyneuro.energy import results
+from pyneuro.energy._ladders import populate, temper
+from pyneuro.energy._runs import Run, check_common, one_of, optional, temperature_of, whole
 from pyneuro.energy.schedules import Geometric, temperatures_of
 
 __all__ = ["Sampling"]
 
-RULES = {"metropolis": "metropolis", "glauber": "glauber", "heat_bath": "glauber", "lecture": "lecture"}
-ORDERS = ("random", "sequential", "checkerboard")
-METHODS = ("single", "wolff", "swendsen_wang", "rejection_free")
+METHODS = ("single", "wolff", "swendsen_wang", "rejection_free", "tempering", "population")
 CLUSTERS = ("wolff", "swendsen_wang")
-SLICE_SECONDS = 0.1
-
-
-def whole(name, value, least):
-    """A whole number >= least, or an exception that names the argument."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    number = value.__index__()
-    if not least <= number < 2**53:
-        raise ValueError(f"{name} must be at least {least}, got {number}")
-    return number
-
-
-def one_of(name, value, known):
-    if not isinstance(value, str) or value not in known:
-        words = ", ".join(repr(word) for word in known)
-        raise ValueError(f"{name} must be one of {words}, got {value!r}")
-    return value
-
-
-def temperature_of(T, replicas):
-    """T as float64 (1, 1) or (1, replicas)."""
-    values = np.array(T, float, ndmin=1)
-    if values.ndim != 1 or values.size not in (1, replicas):
-        raise ValueError(f"T must be a number or one for each of {replicas} replicas, got shape {values.shape}")
-    if not (np.isfinite(values) & (values > 0)).all():
-        raise ValueError(f"T must be finite and greater than 0, got {T!r}")
-    return values[None, :1] if (values == values[0]).all() else values[None, :]
-
-
-def start_spins(start, replicas, n):
-    """Spins int8 (replicas, n) from -1 and +1 of shape (n,) or (replicas, n)."""
-    spins = np.asarray(start)
-    if spins.shape not in ((n,), (replicas, n)):
-        raise ValueError(f"start must have shape ({n},) or ({replicas}, {n}), got {spins.shape}")
-    if not (spins.dtype.kind in "iuf" and ((spins == 1) | (spins == -1)).all()):
-        raise ValueError("start must hold spins -1 and +1 only")
-    return np.array(np.broadcast_to(spins, (replicas, n)), np.int8, order="C")
-
-
-@contextlib.contextmanager
-def progress(verbose, total, initial=0):
-    """A bar for long work, written to stderr once a second has passed; None when not verbose."""
-    if not verbose:
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="sweep", leave=False, delay=1, file=sys.stderr, initial=initial) as bar:
-        yield bar
-
-
-class Run:
-    """An engine with its replicas, on its way through sweeps."""
-
-    def __init__(
-        self,
-        couplings,
-        *,
-        method="single",
-        rule="metropolis",
-        order=None,
-        replicas=1,
-        own=False,
-        seed=None,
-        engine=None,
-    ):
-        self.seed = _core.seed_child() if seed is None else seed
-        self.method, self.rule, self.order, self.n = method, rule, order, couplings.n
-        task = (method, rule, order or "any", replicas, own)
-        self.sampler = _core.sampler(couplings, task, self.seed, engine)
-        self.seconds = 0.0
-
-    def start(self, start, fresh):
-        """Random spins, given ones, or those of a result, whose random numbers go on too unless `fresh`."""
-        if start is None:
-            self.sampler.scatter()
-            return
-        spins = getattr(start, "spins", start)
-        self.sampler.put(start_spins(spins, self.sampler.replicas, self.n))
-        streams = getattr(start, "streams", None)
-        if streams is not None and not fresh:
-            self.sampler.set_streams(streams)
-
-    def begin(self, temperatures, sweeps, burn_in=0, every=0):
-        count = (sweeps - burn_in) // every if every else 0
-        self.sweeps, self.burn_in, self.every = sweeps, burn_in, every
-        self.energy, self.magnetization = (np.zeros((self.sampler.replicas, count)) for _ in range(2))
-        table = np.ascontiguousarray(temperatures, float)
-        self.sampler.begin(sweeps, table, burn_in, every, self.energy, self.magnetization)
-
-    def go(self, verbose):
-        """To the end, in slices between which the bar moves."""
-        began = time.perf_counter()
-        try:
-            with progress(verbose, self.sweeps) as bar:
-                while self.sampler.done < self.sweeps:
-                    done = self.sampler.run(SLICE_SECONDS)
-                    if bar is not None:
-                        bar.update(done - bar.n)
-        finally:
-            self.seconds += time.perf_counter() - began
-
-    def outcome(self):
-        """What all results have, as a dict."""
-        sampler = self.sampler
-        records = max(sampler.done - self.burn_in, 0) // self.every if self.every else 0
-        complete = sampler.done == self.sweeps
-        streams = np.empty(sampler.n_streams, np.uint64)
-        sampler.get_streams(streams)
-        spins = np.empty((sampler.replicas, self.n), np.int8)
-        sampler.get(spins)
-        return {
-            "energy": self.energy if complete else self.energy[:, :records].copy(),
-            "magnetization": self.magnetization if complete else self.magnetization[:, :records].copy(),
-            "spins": spins,
-            "sweeps": sampler.done,
-            "complete": complete,
-            "work": results.Work(sampler.proposals, sampler.acceptances, self.seconds),
-            "seed": self.seed,
-            "engine": sampler.engine,
-            "rule": self.rule,
-            "order": self.order,
-            "streams": streams,
-        }
-
-
-def check_common(rule, order, engine, seed):
-    """(rule, order, seed) as the core knows them."""
-    if order is not None:
-        one_of("order", order, ORDERS)
-    if engine is not None:
-        one_of("engine", engine, _core.engine_names())
-    if seed is not None and not 0 <= whole("seed", seed, 0) < 2**64:
-        raise ValueError(f"seed must be below 2**64, got {seed}")
-    return RULES[one_of("rule", rule, RULES)], order, seed
 
 
 class Sampling:
@@ -163,7 +23,7 @@ class Sampling:
     def sample(
         self,
         T=1.0,
-        sweeps=1000,
+        sweeps=None,
         burn_in=None,
         replicas=None,
         rule="metropolis",
@@ -175,19 +35,25 @@ class Sampling:
         engine=None,
         verbose=1,
     ):
-        """Samples the Boltzmann distribution at temperature T; returns `energy.Samples`, also kept as `result`.
+        """Samples the Boltzmann distribution at temperature T; returns `energy.Samples`, also kept as
+        `result`.
 
         Args:
-            T: temperature, or one for each replica (replicas,); > 0.
-            sweeps: counted after the burn-in; a sweep is n proposals, with "wolff" one cluster.
+            T: temperature > 0, or one for each replica (replicas,); with "tempering" and "population" a ladder: at
+                least 2 temperatures in any order, or a tuple (T_min, T_max, count).
+            sweeps: counted after the burn-in, default 1000; a sweep is n proposals, with "wolff" one cluster. With
+                "population" the sweeps at each temperature, default 10.
             burn_in: sweeps before the first record; None: a fifth of `sweeps`, or 0 when a result is continued.
-            replicas: independent chains; None: 1, or as many as T or `start` has.
+            replicas: independent chains; None: 1, or as many as T or `start` has. With "tempering" ladders, default 1;
+                with "population" its size, default 1000.
             rule: "metropolis", "glauber" (or "heat_bath"), or "lecture": accept with 1 if dE <= 0, else with
                 1 / (1 + exp(dE / T)); the lecture's rule breaks detailed balance and does not sample the Boltzmann
                 distribution. It draws a new value from {-1, +1}: half of its proposals change nothing.
             method: "single" spin; "wolff" (Wolff 1989) and "swendsen_wang" (1987) flip clusters, and treat fields as a
                 spin that never flips; "rejection_free" (Bortz, Kalos, Lebowitz 1975): the law of random single spins
-                in continuous time, recorded at equal times, so that plain means of records are right.
+                in continuous time, recorded at equal times, so that plain means of records are right; "tempering"
+                (Hukushima and Nemoto 1996): neighbours on the ladder swap after every sweep, see `energy.Tempering`;
+                "population" annealing (Hukushima and Iba 2003): see `energy.Population`.
             order: "random", "sequential", "checkerboard", or None: whatever suits the fastest engine.
             seed: None draws a child of `pn.manual_seed`'s; the same seed gives the same bits on any number of threads.
             record: sweeps from one record of energy and magnetisation to the next; 0: none.
@@ -200,35 +66,15 @@ class Sampling:
 
         >>> from pyneuro import energy
         >>> r = energy.Ising.lattice((16, 16)).sample(T=2.5, sweeps=3000, replicas=8, method="wolff", seed=0)
-        >>> abs(r.energy.mean() / 256 + 1.1313) < 0.02
+        >>> bool(abs(r.energy.mean() / 256 + 1.1313) < 0.02)
         True
         """
         rule, order, seed = check_common(rule, order, engine, seed)
         _check_method(method, rule, order)
-        sweeps, record = whole("sweeps", sweeps, 0), whole("record", record, 0)
-        resumes = isinstance(start, results.Samples | results.Annealing)
-        replicas = _replicas_of(replicas, T, start)
-        burn_in = (0 if resumes else sweeps // 5) if burn_in is None else whole("burn_in", burn_in, 0)
-        table = temperature_of(T, replicas)
-        goes_on = resumes and _goes_on(start, method, rule, order, replicas, seed)
-        run = Run(
-            self._couplings,
-            method=method,
-            rule=rule,
-            order=order,
-            replicas=replicas,
-            own=table.shape[1] > 1,
-            seed=start.seed if goes_on else seed,
-            engine=engine or (start.engine if goes_on else None),
-        )
-        run.start(start, fresh=not goes_on or run.sampler.engine != start.engine)
-        run.begin(table, burn_in + sweeps, burn_in, record)
-        try:
-            run.go(verbose)
-        finally:
-            temperature = np.broadcast_to(table[0], (replicas,)).copy()
-            self.result = results.Samples(method=method, temperature=temperature, **run.outcome())
-        return self.result
+        task = {"method": method, "rule": rule, "order": order, "seed": seed, "engine": engine}
+        shape = {"sweeps": sweeps, "burn_in": burn_in, "replicas": replicas, "record": record, "start": start}
+        run = {"tempering": temper, "population": populate}.get(method, _sample)
+        return run(self, T, task, shape, verbose)
 
     def anneal(
         self,
@@ -261,7 +107,7 @@ class Sampling:
         -128.0
         """
         rule, order, seed = check_common(rule, order, engine, seed)
-        sweeps = sweeps if sweeps is None else whole("sweeps", sweeps, 0)
+        sweeps = optional("sweeps", sweeps, 0, None)
         reads, record = whole("reads", reads, 1), whole("record", record, 0)
         temperatures = temperatures_of(schedule, sweeps, self._automatic_schedule)
         run = Run(self._couplings, rule=rule, order=order, replicas=reads, seed=seed, engine=engine)
@@ -284,6 +130,31 @@ class Sampling:
         return Geometric(max(2 * reach, gap) / math.log(2), gap / math.log(100 * n))
 
 
+def _sample(model, T, task, shape, verbose):
+    """`sample` with replicas that know nothing of each other."""
+    sweeps, record, start = (
+        optional("sweeps", shape["sweeps"], 0, 1000),
+        whole("record", shape["record"], 0),
+        shape["start"],
+    )
+    resumes = isinstance(start, results.Samples | results.Annealing)
+    replicas = _replicas_of(shape["replicas"], T, start)
+    burn_in = optional("burn_in", shape["burn_in"], 0, 0 if resumes else sweeps // 5)
+    table = temperature_of(T, replicas)
+    goes_on = resumes and _goes_on(start, task, replicas)
+    if goes_on:
+        task = {**task, "seed": start.seed, "engine": task["engine"] or start.engine}
+    run = Run(model._couplings, **task, replicas=replicas, own=table.shape[1] > 1)
+    run.start(start, fresh=not goes_on or run.sampler.engine != start.engine)
+    run.begin(table, burn_in + sweeps, burn_in, record)
+    try:
+        run.go(verbose)
+    finally:
+        temperature = np.broadcast_to(table[0], (replicas,)).copy()
+        model.result = results.Samples(temperature=temperature, method=task["method"], **run.outcome())
+    return model.result
+
+
 def _replicas_of(replicas, T, start):
     if replicas is not None:
         return whole("replicas", replicas, 1)
@@ -297,11 +168,11 @@ def _check_method(method, rule, order):
     one_of("method", method, METHODS)
     if method in CLUSTERS and rule != "metropolis":
         raise ValueError(f"method {method!r} flips clusters and has no rule of acceptance: leave out rule={rule!r}")
-    if method != "single" and order is not None:
+    if method in (*CLUSTERS, "rejection_free") and order is not None:
         raise ValueError(f"method {method!r} has no order of visits: leave out order={order!r}")
 
 
-def _goes_on(start, method, rule, order, replicas, seed):
+def _goes_on(start, task, replicas):
     """Whether the random numbers of a result go on: the same task, and no new seed."""
-    same = (getattr(start, "method", "single"), start.rule, start.order) == (method, rule, order)
-    return same and seed in (None, start.seed) and len(start.spins) == replicas and start.streams is not None
+    same = all(getattr(start, name, "single") == task[name] for name in ("method", "rule", "order"))
+    return same and task["seed"] in (None, start.seed) and len(start.spins) == replicas and start.streams is not None

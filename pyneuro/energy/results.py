@@ -1,12 +1,12 @@
 """What sampling and annealing give back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from pyneuro.energy.statistics import autocorrelation_time, binned_error
 
-__all__ = ["Annealing", "Estimate", "Samples", "Work"]
+__all__ = ["Annealing", "Estimate", "Population", "Samples", "Tempering", "Work"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,71 @@ class Samples:
         bins = int(np.clip(records.shape[1] / (20 * tau), 1, 64))
         binned = binned_error(records, bins)
         return float(np.nanmax([by_tau, binned]))
+
+
+@dataclass
+class Tempering(Samples):
+    """Result of `sample(method="tempering")`: rows of `energy`, `magnetization` and `spins` go by temperature, first
+    all chains at the lowest, and `temperature` names each row's.
+
+    Attributes:
+        ladder: temperatures, float64 (rungs,), ascending.
+
+    >>> from pyneuro import energy
+    >>> model = energy.Ising.lattice((8, 8))
+    >>> r = model.sample(T=(2.0, 3.0, 4), sweeps=200, replicas=2, method="tempering", seed=0)
+    >>> r.energy.shape, r.at(0).energy.shape, len(r.swap_rates)
+    ((8, 200), (2, 200), 3)
+    """
+
+    ladder: np.ndarray = None
+
+    @property
+    def swap_rates(self):
+        """Accepted swaps over tried ones between neighbours on the ladder, float64 (rungs - 1,)."""
+        return self.extra["swaps"] / np.maximum(self.extra["attempts"], 1)
+
+    @property
+    def round_trips(self):
+        """How often a replica has gone from the lowest temperature to the highest and back, over all replicas."""
+        return int(self.extra["trips"].sum())
+
+    def at(self, rung):
+        """The rows of one temperature, as `Samples`."""
+        rows = np.flatnonzero(self.temperature == self.ladder[rung])
+        values = {f.name: getattr(self, f.name) for f in fields(Samples) if f.name not in ("streams", "extra")}
+        for name in ("energy", "magnetization", "spins", "temperature"):
+            values[name] = values[name][rows]
+        return Samples(**values)
+
+
+@dataclass
+class Population(Samples):
+    """Result of `sample(method="population")`: one record of all replicas at each temperature.
+
+    Attributes:
+        ladder: temperatures, float64 (steps,), descending; record k is taken at ladder[k].
+        log_z: estimate of ln Z at each, float64 (steps,); `free_energy` is -T ln Z.
+        families: how many of the first replicas have descendants at each, int64 (steps,).
+        crowding: mean square family size, float64 (steps,): replicas / crowding families weigh as independent ones.
+        family: the founder of each replica, int64 (replicas,).
+
+    >>> from pyneuro import energy
+    >>> model = energy.Ising.lattice((4, 4))
+    >>> r = model.sample(T=(1.0, 10.0, 20), replicas=500, method="population", seed=0)
+    >>> r.energy.shape, bool(abs(r.free_energy[-1] + 32.7) < 0.2)
+    ((500, 20), True)
+    """
+
+    ladder: np.ndarray = None
+    log_z: np.ndarray = None
+    families: np.ndarray = None
+    crowding: np.ndarray = None
+    family: np.ndarray = field(repr=False, default=None)
+
+    @property
+    def free_energy(self):
+        return -self.ladder * self.log_z
 
 
 @dataclass
