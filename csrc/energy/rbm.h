@@ -68,4 +68,17 @@ pn_status pn_rbm_pseudo(const pn_rbm *m, const pn_rows *data, int64_t sites, uin
 /* `steps` sweeps of n chains: hidden given visible, visible given hidden, at inverse temperature beta. v (n, nv), lanes (n, PN_LANES_WORDS) in and out; h
  * (n, nh) and mean (n, nv; NULL: not wanted), the last hidden states and means of the visible units, out. After PN_E_INTERRUPTED chains are at different steps. */
 pn_status pn_rbm_gibbs(const pn_rbm *m, void *v, void *h, void *mean, uint64_t *lanes, int64_t n, int64_t steps, double beta, pn_poll *poll, pn_error *e);
+
+/* Annealed importance sampling (Neal 2001; Salakhutdinov, Murray 2008): n chains from a machine without couplings, of visible bias `base` (nv), to this one by
+ * inverse temperatures `betas`; this call does the steps from betas[at] to betas[at + steps]. v (n, nv), log_weights (n), lanes go in and out; at = 0 draws v. */
+pn_status pn_rbm_ais(const pn_rbm *m, void *v, const void *base, double *log_weights, uint64_t *lanes, int64_t n, const double *betas, int64_t at,
+                     int64_t steps, pn_poll *poll, pn_error *e);
+
+#define PN_RBM_ENUMERABLE 25 /* units on the smaller side */
+/* Exact values by enumeration of one layer, doubles only: log Z, and when vh is not NULL the means <v_i h_j> (nv, nh), <v_i> (nv) and <h_j> (nh). */
+pn_status pn_rbm_enumerate(const pn_rbm *m, double *log_z, double *vh, double *v, double *h, pn_poll *poll, pn_error *e);
+
+/* The expected change of CD-k from n rows of data, 0 or 1 each, over all random numbers: <v h> over the data minus <v h> after k sweeps. Doubles, binary
+ * units, nv + nh <= 24. */
+pn_status pn_rbm_expected_cd(const pn_rbm *m, const double *data, int64_t n, int64_t k, double *vh, double *v, double *h, pn_poll *poll, pn_error *e);
 #endif

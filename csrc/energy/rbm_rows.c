@@ -57,6 +57,31 @@ static void R_(gibbs)(rows_job *j, pn_member *m, int64_t first, int64_t n) {
     }
 }
 
+/* Chains go from beta[at] to beta[at + steps] and gather their log weights: log p*(v) at the next temperature minus log p*(v) at this one. j->mean is the
+ * visible bias of the machine without couplings from which they come. */
+static void R_(ais)(rows_job *j, pn_member *m, int64_t first, int64_t n) {
+    const pn_rbm *rbm = j->m;
+    const R_(pn_boltzmann) *u = R_(units)();
+    const int64_t nv = rbm->nv, nh = rbm->nh;
+    const real *base = j->mean, *b = rbm->b;
+    real *v = (real *)j->out + first * nv, *x = own(j, m, j->x_at), *h = own(j, m, j->scratch_bytes);
+    pn_lanes *lanes = (pn_lanes *)j->lanes + first;
+    for (int64_t r = 0; j->at == 0 && r < n; r++) R_(rbm_draw_visible)(rbm, v + r * nv, NULL, base, 1, NULL, lanes + r);
+    for (int64_t t = j->at; t < j->at + j->steps && !stopped(m); t++) {
+        const double beta = j->betas[t], next = j->betas[t + 1];
+        R_(product)(j, m, rbm_up(rbm, n), v, x, rbm->c);
+        for (int64_t r = 0; r < n; r++) {
+            real *xr = x + r * nh;
+            double rise = u->softplus_sum(xr, nh, (real)next) - u->softplus_sum(xr, nh, (real)beta);
+            if (rbm->visible != PN_VISIBLE_GAUSSIAN) rise += (next - beta) * (R_(kernels)()->dot(b, v + r * nv, nv) - R_(kernels)()->dot(base, v + r * nv, nv));
+            j->log_weights[first + r] += rise;
+            u->draw(h + r * nh, NULL, xr, nh, (real)next, NULL, lanes + r);
+        }
+        R_(product)(j, m, rbm_down(rbm, n), h, v, rbm->b);
+        for (int64_t r = 0; r < n; r++) R_(rbm_draw_visible)(rbm, v + r * nv, NULL, v + r * nv, next, base, lanes + r);
+    }
+}
+
 #else /* not typed */
 
 #include "energy/rbm_layer.h"
@@ -72,8 +97,10 @@ struct rows_job {
     void *out, *h, *mean;
     uint64_t *lanes, seed;
     int64_t n, steps;
-    double beta;
-    char *memory; /* of each member: scratch of products, v (BLOCK, nv), x (BLOCK, nh) */
+    double beta, *log_weights;
+    const double *betas;
+    int64_t at;
+    char *memory; /* of each member: scratch of products, v (BLOCK, nv) or h (BLOCK, nh), x (BLOCK, nh) */
     size_t member_bytes, scratch_bytes, x_at;
 };
 
@@ -102,7 +129,7 @@ static pn_status work(rows_job *j, pn_poll *poll, pn_error *e) {
         const int64_t rows = i && tail ? tail : BLOCK;
         j->scratch_bytes = rbm_larger(j->scratch_bytes, rbm_larger(rbm_scratch(j->m, rbm_up(j->m, rows)), rbm_scratch(j->m, rbm_down(j->m, rows))));
     }
-    j->x_at = j->scratch_bytes + whole_lines(BLOCK * (size_t)j->m->nv * real);
+    j->x_at = j->scratch_bytes + whole_lines(BLOCK * rbm_larger((size_t)j->m->nv, (size_t)j->m->nh) * real);
     j->member_bytes = j->x_at + whole_lines(BLOCK * (size_t)j->m->nh * real);
     j->memory = pn_alloc(j->member_bytes * (size_t)threads);
     if (!j->memory) return pn_fail(e, PN_E_MEMORY, "not enough memory for blocks of %d rows", BLOCK);
@@ -124,6 +151,14 @@ pn_status pn_rbm_pseudo(const pn_rbm *m, const pn_rows *data, int64_t sites, uin
 
 pn_status pn_rbm_gibbs(const pn_rbm *m, void *v, void *h, void *mean, uint64_t *lanes, int64_t n, int64_t steps, double beta, pn_poll *poll, pn_error *e) {
     rows_job j = {.m = m, .run = {gibbs_f, gibbs_d}, .out = v, .h = h, .mean = mean, .lanes = lanes, .n = n, .steps = steps, .beta = beta};
+    return work(&j, poll, e);
+}
+
+pn_status pn_rbm_ais(const pn_rbm *m, void *v, const void *base, double *log_weights, uint64_t *lanes, int64_t n, const double *betas, int64_t at,
+                     int64_t steps, pn_poll *poll, pn_error *e) {
+    rows_job j = {.m = m, .run = {ais_f, ais_d}, .out = v, .mean = (void *)(uintptr_t)base, .lanes = lanes, .n = n, .steps = steps, .at = at};
+    j.betas = betas;
+    j.log_weights = log_weights;
     return work(&j, poll, e);
 }
 #endif

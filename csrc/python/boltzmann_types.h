@@ -17,5 +17,4 @@ bool pn_py_rows_read(PyObject *array, PyObject *scale, const pn_rbm *m, pn_py_ro
 /* The data of an array of the machine's real type, or NULL with an exception set; None where optional. */
 void *pn_py_rbm_array(PyObject *o, const pn_rbm *m, const char *name, int rank, int64_t d0, int64_t d1, bool optional, bool *failed);
 
-extern PyMethodDef pn_py_rbm_exact_methods[], pn_py_machine_methods[];
 #endif

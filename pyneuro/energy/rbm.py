@@ -6,7 +6,7 @@ import numpy as np
 
 from pyneuro import _core
 from pyneuro._fit import arguments
-from pyneuro.energy import _units
+from pyneuro.energy import _partition, _units
 from pyneuro.energy._model import EnergyModel
 from pyneuro.energy._training import SLICE, Learning, bar, once
 from pyneuro.nn import _check
@@ -72,6 +72,7 @@ class RBM(EnergyModel):
         self.shuffle = arguments.flag(name, "shuffle", shuffle)
         self.dtype = _check.choice(name, "dtype", dtype, ("float32", "float64"))
         self.verbose = arguments.verbosity(verbose)
+        self._takes_all = False  # scikit-learn's estimator promises to learn any finite numbers
         self.W = self.b = self.c = None
         self.history = None
         self.result = None
@@ -130,11 +131,6 @@ class RBM(EnergyModel):
         """Number of visible units; None before the first fit."""
         return None if self.W is None else len(self.W)
 
-    @property
-    def seconds(self):
-        """Seconds that the last learning took, epoch by epoch."""
-        return [] if self.history is None else self.history.history.get("seconds", [])
-
     def _ready(self):
         if self.W is None:
             raise RuntimeError("this RBM has no weights yet: call fit first, or give n_visible")
@@ -151,10 +147,14 @@ class RBM(EnergyModel):
         """What the core multiplies data by, or None: units of variance 1 are inside."""
         if self.visible != "gaussian" or (np.ndim(self.sigma) == 0 and self.sigma == 1):
             return None
-        return np.ascontiguousarray(np.broadcast_to(1 / np.asarray(self.sigma), (self.n_visible,)), self.dtype)
+        return np.array(np.broadcast_to(1 / np.asarray(self.sigma), (self.n_visible,)), self.dtype)
 
     def _rows(self, X, name="X"):
-        return _units.rows("RBM", X, self._ready().n_visible, self.visible, self.classes, name)
+        return self._data(X, self._ready().n_visible, name)
+
+    def _data(self, X, n_visible=None, name="X"):
+        visible = "gaussian" if self._takes_all else self.visible
+        return _units.rows("RBM", X, n_visible, visible, self.classes, name)
 
     # ---- learning ----
 
@@ -201,7 +201,7 @@ class RBM(EnergyModel):
         interrupted or loaded, up to `n_iter` epochs in all, with the same bits as if it had never stopped.
         Raises FloatingPointError when learning runs away; the weights are those of the last good step.
         """
-        X = _units.rows("RBM", X, None, self.visible, self.classes)
+        X = self._data(X)
         with once(self, "fit"):
             if arguments.flag("RBM", "resume", resume):
                 self._ready()
@@ -217,7 +217,7 @@ class RBM(EnergyModel):
 
     def partial_fit(self, X, y=None):
         """One more epoch over `X` from the weights as they are; persistent chains go on. Returns the machine."""
-        X = _units.rows("RBM", X, self.n_visible, self.visible, self.classes)
+        X = self._data(X, self.n_visible)
         with once(self, "partial_fit"):
             if self.W is None:
                 self._begin(int(np.prod(X.shape[1:])), self._fresh_seed())
@@ -324,6 +324,55 @@ class RBM(EnergyModel):
     def score_samples(self, X):
         """The exact pseudo-log-likelihood of each row, float64 (n,): see `pseudo_likelihood`."""
         return self.pseudo_likelihood(X)
+
+    # ---- exact values, and Z ----
+
+    def exact(self):
+        """ln Z and the means <v_i>, <h_j>, <v_i h_j> of the machine, as Moments, by enumeration of its smaller layer
+        (the hidden one unless the units are binary): at most 25 units; 2^20 states of 784 units take about a second.
+        Gaussian units: means are of v / sigma.
+
+        >>> from pyneuro import energy
+        >>> W = [[1, -1], [0.5, 0], [-0.5, 2]]
+        >>> round(energy.RBM.from_weights(W, b=[0.1, -0.2, 0.3], c=[-0.5, 0.25]).exact().lnZ, 10)
+        4.4138106127
+        """
+        return _partition.enumerated(self)
+
+    def lnZ(self):
+        """The exact ln Z, a float: see `exact`; beyond 25 units on both sides see `ais`."""
+        return _partition.enumerated(self, moments=False)
+
+    def ais(self, chains=100, betas=1000, X=None, seed=None, verbose=0):
+        """An estimate of ln Z with error bars, as AIS, by annealed importance sampling (Neal 2001; Salakhutdinov and
+        Murray 2008): `chains` go from independent units to this machine.
+
+        betas: inverse temperatures rising from 0 to 1, or how many evenly spaced ones. X: data whose means make the
+        independent units alike, which helps; None takes the machine's own visible biases. Each chain has random numbers
+        of its own.
+
+        >>> from pyneuro import energy
+        >>> rbm = energy.RBM.from_weights([[1, -1], [0.5, 0], [-0.5, 2]])
+        >>> estimate = rbm.ais(chains=200, betas=100, seed=0)
+        >>> abs(estimate.lnZ - rbm.lnZ()) < 5 * estimate.error
+        True
+        """
+        return _partition.ais(self._ready(), chains, betas, X, seed, verbose)
+
+    def log_likelihood(self, X, lnZ=None):
+        """ln p(v) = -F(v) - ln Z of each row of X, float64 (n,). lnZ: from `ais`, say; None computes the exact one."""
+        lnZ = self.lnZ() if lnZ is None else _check.number("RBM", "lnZ", lnZ)
+        return -self.free_energy(X) - lnZ
+
+    def gradient(self, X):
+        """The exact gradient (dW, db, dc) of the mean log-likelihood of X, float64: <v h> over the data minus <v h> of
+        the machine, by enumeration as in `exact`."""
+        return _partition.gradient(self, X)
+
+    def expected_cd(self, X, k=1):
+        """(dW, db, dc) that CD-k estimates on average: over the data minus after k sweeps from them, exact. It is not
+        the gradient. Binary units, at most 24 in all; X of 0 and 1."""
+        return _partition.expected_cd(self._ready(), X, k)
 
     def _outside(self, v):
         return v if self._scale() is None else v * np.asarray(self.sigma, v.dtype)
