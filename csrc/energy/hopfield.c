@@ -184,15 +184,20 @@ pn_status pn_hopfield_weights(pn_hopfield **out, const double *k, int64_t n, dou
     return PN_OK;
 }
 
-void pn_hopfield_matrix(const pn_hopfield *net, int64_t lo, int64_t hi, double *rows) {
+void pn_hopfield_whole_matrix(const pn_hopfield *net, int64_t lo, int64_t hi, double *rows) {
     for (int64_t i = lo; i < hi; i++) {
-        for (int64_t j = 0; j < net->n; j++) {
-            const double k = net->k   ? net->k[i * net->n + j]
-                             : i == j ? 0
-                                      : pn_overlap_pull(net->columns + i * net->padded, net->columns + j * net->padded, net->padded);
-            rows[(i - lo) * net->n + j] = k / net->divisor;
+        double *row = rows + (i - lo) * net->n;
+        if (net->k) {
+            memcpy(row, net->k + i * net->n, (size_t)net->n * sizeof *row);
+            continue;
         }
+        for (int64_t j = 0; j < net->n; j++) row[j] = i == j ? 0 : pn_overlap_pull(net->columns + i * net->padded, net->columns + j * net->padded, net->padded);
     }
+}
+
+void pn_hopfield_matrix(const pn_hopfield *net, int64_t lo, int64_t hi, double *rows) {
+    pn_hopfield_whole_matrix(net, lo, hi, rows);
+    for (int64_t i = 0; i < (hi - lo) * net->n; i++) rows[i] /= net->divisor;
 }
 
 /* ---- fields and energies ---- */

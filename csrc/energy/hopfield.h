@@ -29,6 +29,8 @@ pn_status pn_hopfield_weights(pn_hopfield **out, const double *k, int64_t n, dou
 void pn_hopfield_free(pn_hopfield *net);                                               /* NULL is fine */
 void pn_hopfield_matrix(const pn_hopfield *net, int64_t lo, int64_t hi, double *rows); /* rows lo..hi - 1 of M, (hi - lo, n) */
 
+void pn_hopfield_whole_matrix(const pn_hopfield *net, int64_t lo, int64_t hi, double *rows); /* the same of K */
+
 /* What recall does to rows of states. A step is a sweep over all n neurons: one after the other, or (sync) all at once. */
 typedef struct pn_recall {
     const pn_hopfield *net;
@@ -65,6 +67,21 @@ typedef struct pn_unlearning {
     double *energy;
 } pn_unlearning;
 pn_status pn_hopfield_unlearn(const pn_unlearning *u, int64_t *done, pn_poll *poll, pn_error *e);
+
+#define PN_HOPFIELD_SMALL 20 /* neurons whose states are all looked at */
+/* Where every state of a small network goes: bit i of a state is neuron i, 1 for +1. next (2^n): after one step, all neurons at once (sync) or 0, 1, .., n - 1 in
+ * turn; root (2^n): the smallest state of the cycle that it ends in. hopfield_states.c. */
+pn_status pn_hopfield_states(const pn_hopfield *net, bool sync, bool plus, uint32_t *next, uint32_t *root, int threads, pn_poll *poll, pn_error *e);
+
+/* Samples of a memory at its limit: `patterns` random patterns of n neurons by Hebb's rule, recall from the first with `turned` of its neurons turned over,
+ * overlap (samples) of where it comes to rest. Sample s draws from the stream first + s. hopfield_capacity.c. */
+typedef struct pn_capacity {
+    int64_t n, patterns, turned, first, samples;
+    bool sync;
+    uint64_t seed;
+    double *overlap; /* (samples) NaN where none was made */
+} pn_capacity;
+pn_status pn_hopfield_capacity(const pn_capacity *c, int threads, pn_poll *poll, pn_error *e);
 
 /* E(s) of rows of states. */
 pn_status pn_hopfield_energy(const pn_hopfield *net, const int8_t *state, int64_t rows, double *energy, int threads, pn_poll *poll, pn_error *e);

@@ -56,5 +56,9 @@ void pn_hopfield_measure_slack(pn_hopfield *net); /* of a dense K: what rounding
 size_t pn_hopfield_room(const pn_hopfield *net);
 void pn_hopfield_fields(const pn_hopfield *net, const int8_t *state, int64_t rows, double *h, void *room, pn_member *m);
 
+/* Blocks lo..hi - 1 of PN_HOPFIELD_BLOCK rows of a recall, by one member with room of its own. */
+size_t pn_hopfield_walk_room(const pn_hopfield *net);
+void pn_hopfield_walk(const pn_recall *r, int64_t lo, int64_t hi, void *room, pn_member *m);
+
 static inline bool pn_walk_stopped(pn_member *m) { return m->index == 0 ? pn_poll_now(m->poll) : pn_poll_stopped(m->poll); }
 #endif

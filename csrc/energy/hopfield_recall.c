@@ -178,7 +178,7 @@ typedef struct job {
     size_t stride;
 } job;
 
-static size_t room_of(const pn_hopfield *net) {
+size_t pn_hopfield_walk_room(const pn_hopfield *net) {
     const size_t n = (size_t)net->n, fields = net->k ? (size_t)PN_HOPFIELD_BLOCK * n * sizeof(double) + pn_hopfield_room(net) : 0;
     return (fields + n * (sizeof(double) + sizeof(int32_t) + 1) + (size_t)net->padded * sizeof(int16_t) + 5 * 64) / 64 * 64;
 }
@@ -189,11 +189,10 @@ static char *take(char **room, size_t bytes) {
     return p;
 }
 
-static walk open_walk(const job *j, pn_member *m) {
-    const pn_hopfield *net = j->r->net;
+static walk open_walk(const pn_recall *r, char *room, pn_member *m) {
+    const pn_hopfield *net = r->net;
     const size_t n = (size_t)net->n;
-    char *room = j->room + (size_t)m->index * j->stride;
-    walk w = {.r = j->r, .net = net, .m = m};
+    walk w = {.r = r, .net = net, .m = m};
     w.o = (int16_t *)take(&room, (size_t)net->padded * sizeof(int16_t));
     w.next = (int8_t *)take(&room, n);
     w.order = (int32_t *)take(&room, n * sizeof(int32_t));
@@ -213,12 +212,8 @@ static void walk_one_by_one(walk *w, int64_t lo, int64_t hi) {
     }
 }
 
-static void recall_member(void *context, pn_member *m) {
-    const job *j = context;
-    const pn_recall *r = j->r;
-    walk w = open_walk(j, m);
-    int64_t lo, hi;
-    pn_member_range(m, (r->rows + PN_HOPFIELD_BLOCK - 1) / PN_HOPFIELD_BLOCK, &lo, &hi);
+void pn_hopfield_walk(const pn_recall *r, int64_t lo, int64_t hi, void *room, pn_member *m) {
+    walk w = open_walk(r, room, m);
     for (int64_t b = lo; b < hi && !pn_walk_stopped(m); b++) {
         const int64_t from = b * PN_HOPFIELD_BLOCK, to = from + PN_HOPFIELD_BLOCK < r->rows ? from + PN_HOPFIELD_BLOCK : r->rows;
         if (r->sync)
@@ -228,10 +223,17 @@ static void recall_member(void *context, pn_member *m) {
     }
 }
 
+static void recall_member(void *context, pn_member *m) {
+    const job *j = context;
+    int64_t lo, hi;
+    pn_member_range(m, (j->r->rows + PN_HOPFIELD_BLOCK - 1) / PN_HOPFIELD_BLOCK, &lo, &hi);
+    pn_hopfield_walk(j->r, lo, hi, j->room + (size_t)m->index * j->stride, m);
+}
+
 pn_status pn_hopfield_recall(const pn_recall *r, int threads, pn_poll *poll, pn_error *e) {
     const int64_t blocks = (r->rows + PN_HOPFIELD_BLOCK - 1) / PN_HOPFIELD_BLOCK;
     if (threads > blocks) threads = blocks > 0 ? (int)blocks : 1;
-    job j = {.r = r, .stride = room_of(r->net)};
+    job j = {.r = r, .stride = pn_hopfield_walk_room(r->net)};
     j.room = pn_alloc(j.stride * (size_t)threads);
     if (!j.room) return pn_fail(e, PN_E_MEMORY, "no memory for the recall of %lld states", (long long)r->rows);
     pn_team_run(threads, poll, recall_member, &j);

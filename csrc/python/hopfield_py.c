@@ -180,6 +180,55 @@ static PyObject *recall(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* ---- all states, and the limit ---- */
+
+PyDoc_STRVAR(states_doc,
+             "hopfield_states(net, sync, plus, next, root, /)\n--\n\n"
+             "Fills next and root, uint32 (2**n): where each state goes in a step, and the smallest state of the cycle that it ends in. Bit i is neuron i.");
+static PyObject *states(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *o, *next, *root;
+    int sync, plus;
+    if (!PyArg_ParseTuple(args, "OppOO:hopfield_states", &o, &sync, &plus, &next, &root)) return NULL;
+    const pn_hopfield *net = net_of(o);
+    if (!net) return NULL;
+    const int64_t count = net->n <= PN_HOPFIELD_SMALL ? (int64_t)1 << net->n : -1;
+    uint32_t *to = pn_py_array(next, &(pn_py_want){.name = "next", .typenum = NPY_UINT32, .rank = 1, .dim = {count}, .writable = true}, NULL);
+    uint32_t *end = to ? pn_py_array(root, &(pn_py_want){.name = "root", .typenum = NPY_UINT32, .rank = 1, .dim = {count}, .writable = true}, NULL) : NULL;
+    if (!end) return NULL;
+    if (count > 0 && to < end + count && end < to + count) return PyErr_Format(PyExc_ValueError, "next and root must not overlap");
+    pn_error e;
+    pn_poll poll;
+    pn_poll_init(&poll, pn_py_ask, NULL);
+    void *token = pn_py_release_for((double)count * (double)net->n);
+    const pn_status status = pn_hopfield_states(net, sync, plus, to, end, pn_threads_get(), &poll, &e);
+    pn_py_acquire(token);
+    if (status) return pn_py_raise(&e);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(capacity_doc, "hopfield_capacity(n, patterns, turned, sync, seed, first, overlap, /)\n--\n\n"
+                           "Fills overlap float64 (samples), sample s of stream first + s.");
+static PyObject *capacity(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *overlap;
+    long long n, patterns, turned, first;
+    unsigned long long seed;
+    int sync;
+    if (!PyArg_ParseTuple(args, "LLLpKLO:hopfield_capacity", &n, &patterns, &turned, &sync, &seed, &first, &overlap)) return NULL;
+    pn_capacity c = {.n = n, .patterns = patterns, .turned = turned, .first = first, .sync = sync, .seed = seed};
+    c.overlap = pn_py_array(overlap, &(pn_py_want){.name = "overlap", .typenum = NPY_FLOAT64, .rank = 1, .dim = {-1}, .writable = true}, &c.samples);
+    if (!c.overlap) return NULL;
+    pn_error e;
+    pn_poll poll;
+    pn_poll_init(&poll, pn_py_ask, NULL);
+    void *token = pn_py_release_for((double)n * (double)patterns * (double)c.samples);
+    const pn_status status = pn_hopfield_capacity(&c, pn_threads_get(), &poll, &e);
+    pn_py_acquire(token);
+    if (status) return pn_py_raise(&e);
+    Py_RETURN_NONE;
+}
+
 /* ---- the type ---- */
 
 static PyObject *get_n(PyObject *self, void *ignored) {
@@ -208,5 +257,6 @@ int pn_py_add_hopfield(PyObject *module) {
 PyMethodDef pn_py_hopfield_methods[] = {
     {"hopfield_patterns", patterns, METH_VARARGS, patterns_doc}, {"hopfield_weights", weights, METH_VARARGS, weights_doc},
     {"hopfield_matrix", matrix, METH_VARARGS, matrix_doc},       {"hopfield_energy", energy, METH_VARARGS, energy_doc},
-    {"hopfield_recall", recall, METH_VARARGS, recall_doc},       {NULL, NULL, 0, NULL},
+    {"hopfield_recall", recall, METH_VARARGS, recall_doc},       {"hopfield_states", states, METH_VARARGS, states_doc},
+    {"hopfield_capacity", capacity, METH_VARARGS, capacity_doc}, {NULL, NULL, 0, NULL},
 };

@@ -5,6 +5,7 @@ from pyneuro.energy._recall import Recall
 from pyneuro.energy.exact import Exact
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
+from pyneuro.energy.memory import Attractors, Capacity, capacity, mean_field_overlap
 from pyneuro.energy.patterns import flipped, random_patterns
 from pyneuro.energy.rbm import RBM
 from pyneuro.energy.results import Annealing, Estimate, Population, Samples, Tempering, Work
@@ -15,6 +16,8 @@ from pyneuro.energy.transition import Transition
 __all__ = [
     "RBM",
     "Annealing",
+    "Attractors",
+    "Capacity",
     "Estimate",
     "Exact",
     "Geometric",
@@ -30,7 +33,9 @@ __all__ = [
     "Work",
     "autocorrelation_time",
     "binned_error",
+    "capacity",
     "flipped",
+    "mean_field_overlap",
     "random_patterns",
     "reference",
 ]

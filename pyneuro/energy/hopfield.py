@@ -4,7 +4,7 @@ import numpy as np
 
 from pyneuro import _core
 from pyneuro._fit import arguments
-from pyneuro.energy import _learning, _recall
+from pyneuro.energy import _learning, _recall, memory
 from pyneuro.energy._model import EnergyModel
 from pyneuro.energy._spins import spins
 from pyneuro.nn import _check
@@ -210,6 +210,34 @@ class Hopfield(EnergyModel):
             "record": record,
         }  # fmt: skip
         return _recall.run(self, net, state, single, binary, verbose, options)
+
+    # ---- how good the memory is ----
+
+    def attractors(self, mode="async"):
+        """All fixed points and cycles of a network of at most 20 neurons, with the shares of the 2^n states that end in
+        them: all at once (mode="sync"), or one neuron after the other in the order 0, 1, ..., n - 1 ("async").
+
+        Returns Attractors. Raises ValueError for more neurons.
+
+        >>> from pyneuro import energy
+        >>> energy.Hopfield().fit([[1, -1, 1, -1], [1, 1, -1, -1]]).attractors("sync")
+        Attractors(4 fixed points, 6 cycles)
+        """
+        return memory.attractors(self, mode)
+
+    def basins(self, shares, trials=100, *, mode="async", seed=None, verbose=0):
+        """How often each pattern is recalled without a fault from a copy with so many of its neurons turned over.
+
+        shares: of the neurons that are turned over, a number or a row of them. trials: copies of each pattern.
+
+        Returns float64 (len(shares), N): the part of the trials that came back to the pattern.
+
+        >>> from pyneuro import energy
+        >>> net = energy.Hopfield().fit(energy.random_patterns(5, 200, seed=0))
+        >>> net.basins([0.0, 0.1, 0.5], trials=20, seed=0).mean(axis=1).round(1).tolist()
+        [1.0, 1.0, 0.0]
+        """
+        return memory.basins(self, shares, trials, mode, seed, verbose)
 
     # ---- state ----
 
