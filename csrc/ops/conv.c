@@ -4,6 +4,7 @@
 #include "ops/conv_naive.h"
 #include "ops/conv_im2col.h"
 #include "ops/conv_direct.h"
+#include "ops/conv_lines.h"
 #include "ops/conv_winograd.h"
 
 /* One pass on tensors in blocks; scratch: what is shared, from here on. */
@@ -47,6 +48,8 @@ static void R_(blocked_pass)(const pn_call *c, pn_member *m, const pn_conv *v, c
 void R_(pn_conv_output)(const pn_call *c, pn_member *m, const pn_conv *v, const R_(pn_conv_io) *io) {
     if (pn_conv_is_blocked(v))
         R_(blocked_pass)(c, m, v, CONV_OUTPUT, io);
+    else if (v->algorithm == PN_CONV_LINES)
+        R_(lines_pass)(c, m, v, CONV_OUTPUT, io);
     else
         (v->algorithm == PN_CONV_NAIVE ? R_(naive_output) : R_(im2col_output))(c, m, v, io);
 }
@@ -54,6 +57,8 @@ void R_(pn_conv_output)(const pn_call *c, pn_member *m, const pn_conv *v, const 
 void R_(pn_conv_input)(const pn_call *c, pn_member *m, const pn_conv *v, const R_(pn_conv_io) *io) {
     if (pn_conv_is_blocked(v))
         R_(blocked_pass)(c, m, v, CONV_INPUT, io);
+    else if (v->algorithm == PN_CONV_LINES)
+        R_(lines_pass)(c, m, v, CONV_INPUT, io);
     else if (v->algorithm == PN_CONV_NAIVE)
         R_(naive_input)(m, v, io);
     else
@@ -61,6 +66,7 @@ void R_(pn_conv_input)(const pn_call *c, pn_member *m, const pn_conv *v, const R
 }
 
 void R_(pn_conv_weight)(const pn_call *c, pn_member *m, const pn_conv *v, const R_(pn_conv_io) *io) {
+    if (v->algorithm == PN_CONV_LINES) pn_member_barrier(m); /* scratch may be in use by the pass before */
     if (pn_conv_is_blocked(v))
         R_(blocked_pass)(c, m, v, CONV_WEIGHT, io);
     else if (v->algorithm == PN_CONV_NAIVE)
@@ -96,6 +102,7 @@ void R_(pn_conv_bias)(const pn_call *c, pn_member *m, real *gb, const real *gy, 
 #else
 #include "ops/blocks.h"
 #include "ops/conv_direct.h"
+#include "ops/conv_lines.h"
 #include "ops/conv_im2col.h"
 #include "ops/conv_naive.h"
 #include "ops/conv_winograd.h"
@@ -104,6 +111,9 @@ void R_(pn_conv_bias)(const pn_call *c, pn_member *m, real *gb, const real *gy, 
 #define NAIVE_WORK 1024        /* multiply-adds up to which setting up a block costs more than it saves */
 #define LARGE_OUTS 64          /* channels of y and taps, from which on a matrix product is fast */
 #define LARGE_TAPS 256
+#define LINES_SAMPLES 10 /* fewer leave too many lanes empty */
+#define LINES_AREA 2500  /* pixels of y, from which on lines of pixels beat columns: fewer are computed in vain, and packing w weighs less */
+#define LINES_TAPS 4096
 
 static int64_t pair(const pn_value *v, int i) { return v->ints[v->n == 1 ? 0 : i]; }
 
@@ -128,7 +138,9 @@ static int choose(const pn_conv *v, pn_layout layout) {
         const bool small = wino_fits(v, 4) && wino_work(v, 4) < wino_work(v, 6);
         if (wino_work(v, small ? 4 : 6) <= work_of(v) / (double)(v->n * v->groups)) return small ? PN_CONV_WINOGRAD2 : PN_CONV_WINOGRAD4;
     }
-    return direct_fits(v) && fills(v, large ? 7 : 5) ? PN_CONV_DIRECT : PN_CONV_IM2COL;
+    if (direct_fits(v) && fills(v, large ? 7 : 5)) return PN_CONV_DIRECT;
+    const bool lines = layout == PN_PLAIN && direct_fits(v) && v->n < LINES_SAMPLES && v->p * v->q >= LINES_AREA && conv_taps(v) <= LINES_TAPS;
+    return lines ? PN_CONV_LINES : PN_CONV_IM2COL;
 }
 
 pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y, const pn_value *attrs, pn_layout layout) {
@@ -141,10 +153,11 @@ pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y,
     pn_conv_padding(attrs, 0, &v.top, &behind);
     pn_conv_padding(attrs, 1, &v.left, &behind);
     v.algorithm = attrs[PN_CONV_ALGORITHM].i == PN_CONV_AUTO ? choose(&v, layout) : (int)attrs[PN_CONV_ALGORITHM].i;
+    if (v.algorithm == PN_CONV_DIRECT && layout == PN_PLAIN && v.n < LINES_SAMPLES) v.algorithm = PN_CONV_LINES;
     return v;
 }
 
-bool pn_conv_is_blocked(const pn_conv *v) { return v->algorithm >= PN_CONV_DIRECT; }
+bool pn_conv_is_blocked(const pn_conv *v) { return v->algorithm >= PN_CONV_DIRECT && v->algorithm != PN_CONV_LINES; }
 
 /* Elements of one sample of x and of y. */
 static int64_t conv_input_size(const pn_conv *v) { return v->groups * v->c * v->h * v->w; }
@@ -211,11 +224,13 @@ pn_status pn_conv_needs(pn_infer *q, const pn_conv *v) {
         return PN_OK;
     }
     const size_t product = conv_room(q->kernels, dtype, v);
-    for (conv_pass pass = CONV_OUTPUT; pass <= CONV_WEIGHT; pass++) {
+    if (v->algorithm == PN_CONV_LINES) (dtype == PN_F32 ? lines_needs_f : lines_needs_d)(q->kernels, v, &q->scratch, &q->member_scratch);
+    for (conv_pass pass = v->algorithm == PN_CONV_LINES ? CONV_WEIGHT : CONV_OUTPUT; pass <= CONV_WEIGHT; pass++) {
         const conv_plan t = conv_plan_of(v, pass, pn_dtype_bytes(dtype));
         const size_t bytes = product + t.columns + t.other;
         q->member_scratch = bytes > q->member_scratch ? bytes : q->member_scratch;
-        if (t.slices > 1) q->scratch = (size_t)(t.slices * v->groups * v->o * v->c * conv_taps(v)) * pn_dtype_bytes(dtype);
+        const size_t partial = (size_t)(t.slices * v->groups * v->o * v->c * conv_taps(v)) * pn_dtype_bytes(dtype);
+        if (t.slices > 1 && partial > q->scratch) q->scratch = partial;
     }
     return PN_OK;
 }

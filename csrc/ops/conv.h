@@ -2,7 +2,7 @@
  *
  * Both ops are the same three linear maps: y from x and w, gx from gy and w, gw from x and gy. The transposed convolution's forward is conv2d's
  * input gradient and the other way round. conv.c chooses the algorithm; each algorithm is a file beside it (conv_naive.h, conv_im2col.h,
- * conv_direct.h, conv_winograd.h). */
+ * conv_direct.h, conv_lines.h, conv_winograd.h). */
 #ifndef PN_OPS_CONV_H
 #define PN_OPS_CONV_H
 #include "ops/op_helpers.h"
@@ -26,7 +26,15 @@ enum { PN_CONV_STRIDE, PN_CONV_PADDING, PN_CONV_DILATION, PN_CONV_GROUPS, PN_CON
 #define PN_CONV_FIELDS                                                                                                                                         \
     {"stride", PN_INTS, NULL, "(1, 1)"}, {"padding", PN_INTS, NULL, "(0, 0)"}, {"dilation", PN_INTS, NULL, "(1, 1)"}, {"groups", PN_INT, NULL, "1"},           \
         {"algorithm", PN_ENUM, "auto|naive|im2col|direct|winograd2|winograd4", "auto"}
-enum { PN_CONV_AUTO, PN_CONV_NAIVE, PN_CONV_IM2COL, PN_CONV_DIRECT, PN_CONV_WINOGRAD2, PN_CONV_WINOGRAD4 };
+enum {
+    PN_CONV_AUTO,
+    PN_CONV_NAIVE,
+    PN_CONV_IM2COL,
+    PN_CONV_DIRECT,
+    PN_CONV_WINOGRAD2,
+    PN_CONV_WINOGRAD4,
+    PN_CONV_LINES /* direct, for few samples: never asked for by name */
+};
 
 /* x and y as the convolution sees them: for the transposed one the op's output and input. At run time, when infer has looked. */
 pn_conv pn_conv_of(const pn_shape *x, const pn_shape *weight, const pn_shape *y, const pn_value *attrs, pn_layout layout);
