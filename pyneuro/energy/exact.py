@@ -124,7 +124,7 @@ class Exact:
             return contextlib.nullcontext()
         from tqdm import tqdm
 
-        return tqdm(total=steps, unit="step", desc=what, file=sys.stderr, mininterval=0.1)
+        return tqdm(total=steps, unit="step", desc=what, leave=False, delay=0.3, file=sys.stderr)
 
     def _out(self, values):
         """The answer for one T, or for all of them."""

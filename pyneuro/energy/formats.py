@@ -32,12 +32,13 @@ def read_gset(path):
     (3, [0, 1, 0], [1, 2, 2], [1.0, 1.0, -1.0])
     """
     path = os.fspath(path)
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    info = os.stat(path)
+    if not stat.S_ISREG(info.st_mode):
         raise FileFormatError(f"{path} is not a regular file")
+    if info.st_size > MAX_BYTES:
+        raise FileFormatError(f"{path} has {info.st_size} bytes, at most {MAX_BYTES} are read")
     with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise FileFormatError(f"{path} has more than {MAX_BYTES} bytes")
+        data = file.read(info.st_size)
     try:
         lines = data.decode("ascii").split("\n")
     except UnicodeDecodeError as error:

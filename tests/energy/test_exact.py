@@ -1,6 +1,7 @@
 """Exact engines against brute force in NumPy, the same bits in slices and on threads, and what they refuse."""
 
 import itertools
+import signal
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pyneuro as pn
 from pyneuro import _core, energy
 from pyneuro.energy import exact as engine
 from tests.tolerances import LAST_PLACE, NEARLY_BITS, SAME
+from tests.training.interrupting import interrupted
 
 SIZES = (1, 2, 3, 6, 10, 11, 12)
 
@@ -240,3 +242,20 @@ def test_transition_matrices_refuse():
         model.transition_matrix(1.0, proposals="half")
     with pytest.raises(ValueError, match="at most 12 spins, got 13"):
         energy.Ising.lattice(13).transition_matrix(1.0)
+
+
+# ---- long walks ----
+
+
+def test_ctrl_c_and_the_bar(capsys):
+    """A walk that takes seconds stops at once, and the model is as it was."""
+    model = energy.Ising.sherrington_kirkpatrick(30, seed=0)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        passed, had = interrupted(lambda: model.exact(1.0, verbose=1).mean_spins, 0.9)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert min(passed, had) < 0.1
+    assert "step" in capsys.readouterr().err
+    x = random_model(6, True, True).exact(1.0)
+    assert x.mean_spins.shape == (6,) and capsys.readouterr().err == ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import pyneuro as pn
-from pyneuro import _core, nn, optim
+from pyneuro import _core, energy, nn, optim
 from tests.training.networks import Double
 
 from . import nets
@@ -351,6 +351,32 @@ def _draw() -> Case:
     return Case(lambda: pn.draw(b))
 
 
+def _ising() -> Case:
+    """Models of spins by rows and as lattices: energies, exact answers, the matrix of a rule."""
+    edges, spins = ([0, 1, 2], [1, 2, 0], [1.0, -1.0, 0.5]), np.array([1, -1, 1])
+
+    def call():
+        rows, lattice = energy.Ising(edges, h=0.5), energy.Ising.lattice((3, 3), J="+-J", seed=0)
+        rows.energy(spins), rows.local_field(spins), rows.cut(spins), rows.to_qubo()
+        exact = lattice.exact([1.0, 2.0])
+        rows.transition_matrix(1.0, "lecture", order="sequential")
+        return exact.mean_spins, exact.ground_states, exact.probabilities, rows.exact(1.0).density_of_states
+
+    return Case(call)
+
+
+def _ising_files() -> Case:
+    model, path = energy.Ising.lattice((3, 4), J="+-J", seed=0), os.path.join(tempfile.mkdtemp(), "model.safetensors")
+    model.save(path)
+    other = energy.Ising.lattice((3, 4), J="+-J", seed=1).state_dict()
+
+    def call():
+        pn.load(path)
+        model.load_state_dict(other)
+
+    return Case(call, lambda: model.state_dict()["sign"].tobytes())
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "tensor": _tensor,
     "arithmetic": _arithmetic,
@@ -385,4 +411,6 @@ CASES: dict[str, Callable[[], Case]] = {
     "optimizer-state": _optimizer_state,
     "resume": _resume,
     "stream": _stream,
+    "ising": _ising,
+    "ising-files": _ising_files,
 }

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 import pyneuro as pn
-from pyneuro import _files, nn, optim
+from pyneuro import _files, energy, nn, optim
 
 from . import nets
 
@@ -160,7 +160,7 @@ def spoil_model(data: bytes, rng: Rng) -> bytes:
         header[key + "x"] = header.pop(key)
     elif kind == 3 and isinstance(header.get("__metadata__"), dict):
         meta = header["__metadata__"]
-        field = "checkpoint" if "checkpoint" in meta else "architecture"
+        field = next((name for name in ("checkpoint", "energy") if name in meta), "architecture")
         text = meta.get(field, "{}")
         meta[field] = spoil_text(text if isinstance(text, str) else "{}", rng)
     elif kind == 4:
@@ -189,6 +189,79 @@ def spoil_text(text: str, rng: Rng) -> str:
     ]
     at, length = int(rng.integers(len(text) + 1)), int(rng.integers(0, 12))
     return text[:at] + pieces[int(rng.integers(len(pieces)))] + text[at + length :]
+
+
+# --- energy models
+
+
+def energy_seeds() -> list[bytes]:
+    """Good models of each kind, then arguments and arrays that must be refused."""
+    bonds = energy.Ising([(0, 1, 1.5), (1, 2, -2.0)], h=[0.5, 0.0, 1.0])
+    lattice = energy.Ising.lattice((3, 4), J="+-J", periodic=(True, False), h=0.5, seed=0)
+    good = [saved(model) for model in (bonds, lattice, energy.Ising.lattice((4, 4), kind="honeycomb"))]
+
+    def changed(data: bytes, edit: Callable) -> bytes:
+        header, payload = unpacked(data)
+        described = json.loads(header["__metadata__"]["energy"])
+        edit(described, header)
+        header["__metadata__"]["energy"] = json.dumps(described)
+        return packed(header, payload)
+
+    def argument(data: bytes, name: str, value) -> bytes:
+        return changed(data, lambda described, _: described["arguments"].__setitem__(name, value))
+
+    flipped = good[0].replace(np.float64(1.5).tobytes(), np.float64(2.5).tobytes(), 1)
+    spoilt = [
+        packed(*unpacked(flipped)),  # not symmetric
+        changed(good[0], lambda d, _: d.__setitem__("class", "os")),
+        changed(good[0], lambda d, _: d.__setitem__("arguments", [])),
+        changed(good[0], lambda d, _: d.pop("class")),
+        changed(good[0], lambda d, h: h.__setitem__("more", h.pop("h"))),
+        changed(good[0], lambda d, h: h["to"].__setitem__("dtype", "F32")),
+        changed(good[0], lambda d, h: h["h"].__setitem__("shape", [1, 3])),
+        changed(good[1], lambda d, _: d["arguments"].pop("shape")),
+        changed(good[2], lambda d, _: d["arguments"].pop("kind")),
+        argument(good[0], "offset", "x"),
+        argument(good[0], "offset", True),
+        argument(good[0], "colour", 1),
+        argument(good[1], "J", 0.0),
+        argument(good[1], "J", 1e308),
+        argument(good[1], "shape", [2**31, 2**31]),
+        argument(good[1], "shape", [12]),
+        argument(good[1], "shape", "x"),
+        argument(good[1], "periodic", [1, 2]),
+        argument(good[1], "kind", "honeycomb"),
+        argument(good[2], "shape", [4, 5]),
+        argument(good[2], "kind", "kagome"),
+    ]
+    return good + spoilt
+
+
+def gset_seeds() -> list[bytes]:
+    """Good graphs, then what must be refused."""
+    good = [b"4 3\n1 2 1\n2 3 -1\n3 4 2.5\n", b"3 2\n1 2\n\n2 3\n", b" 2 1 \r\n1 2 7\r\n", b"5 0\n"]
+    bad = [
+        b"",
+        b"\n\n",
+        b"1\n",
+        b"a b\n",
+        b"0 0\n",
+        b"3 1\n1 2 1\n2 3 1\n",
+        b"3 2\n1 2 1\n",
+        b"3 99999999\n1 2 1\n",
+        b"999999999 1\n1 2 1\n",
+        b"9999999999999999 1\n1 2 1\n",
+        b"3 1\n1\n",
+        b"3 1\n1 x\n",
+        b"3 1\n1 4 1\n",
+        b"3 1\n2 2 1\n",
+        b"3 2\n1 2 1\n2 1 1\n",
+        b"3 1\n1 2 nan\n",
+        b"3 1\n1 2 word\n",
+        b"3 1\n1 2 1_0\n",
+        b"3 1\n1 2 \xff\n",
+    ]
+    return good + bad
 
 
 # --- checkpoints

@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 
 import pyneuro as pn
-from pyneuro import _files, checkpoint, io
+from pyneuro import _files, checkpoint, energy, io
 from pyneuro.cli import tables
 from pyneuro.datasets import idx
+from pyneuro.energy import _model, formats, ising
 
 from . import corpus
 from .branches import Branches
@@ -56,6 +57,8 @@ class Reader:
 FILES_READ = {"read_arrays", "_parse_header", "_unique", "_no_constant", "_check_entry", "_verify", "_decode"}
 CHECKPOINT_READ = {"read", "check", "restore", "_array", "_weights", "_optimizer", "_callback_arrays"}
 IO_READ = {"load", "_no_architecture", "build", "module", "_container", "_tie", "_retype"}
+ENERGY_READ = {"of", "_check", "_fill", "_finite", "_empty", "_set_lattice"}
+GSET_READ = {"read_gset", "_parse", "_header", "_is_whole", "_edge"}
 READERS = [
     Reader(
         "model", ".safetensors", pn.load, corpus.model_seeds, corpus.spoil_model, [(_files, FILES_READ), (io, IO_READ)]
@@ -68,6 +71,15 @@ READERS = [
         corpus.spoil_model,
         [(checkpoint, CHECKPOINT_READ)],
     ),
+    Reader(
+        "energy",
+        ".safetensors",
+        pn.load,
+        corpus.energy_seeds,
+        corpus.spoil_model,
+        [(_model, {"build"}), (ising, ENERGY_READ)],
+    ),
+    Reader("gset", ".txt", energy.Ising.from_maxcut, corpus.gset_seeds, corpus.spoil_csv, [(formats, GSET_READ)]),
     Reader("idx", ".idx", idx.read_idx, corpus.idx_seeds, corpus.spoil_bytes, [(idx, None)]),
     Reader("csv", ".csv", tables.read, corpus.csv_seeds, corpus.spoil_csv, []),
     Reader("npz", ".npz", tables.read, corpus.npz_seeds, corpus.spoil_zip, [(tables, None)]),
@@ -94,7 +106,7 @@ def feed(reader: Reader, path: str, data: bytes, measure_memory: bool = False) -
         # a compressed file may unpack; what it unpacks to was bounded before: see the readers
         allowed = (
             4 * len(data) + FREE
-            if reader.name in ("model", "checkpoint", "csv")
+            if reader.name in ("model", "energy", "checkpoint", "csv")
             else 70 * len(data) + FREE + (64 << 20)
         )
         if peak > allowed:

@@ -13,7 +13,7 @@ import signal
 import numpy as np
 
 import pyneuro as pn
-from pyneuro import nn, optim
+from pyneuro import energy, nn, optim
 from tests.training.interrupting import interrupted
 
 from . import nets
@@ -53,12 +53,19 @@ def long_calls() -> dict:
         while True:
             a @ a
 
+    glass = energy.Ising.sherrington_kirkpatrick(30, seed=0)
+
+    def enumerate_all():
+        while True:
+            assert glass.exact(1.0).mean_spins is not None
+
     return {
         "fit-small": (fit(small, x, y, "cross_entropy", 32), usable(small, x, y, "cross_entropy")),
         "fit-large-batch": (fit(big, x, y, "cross_entropy", 4096), usable(big, x, y, "cross_entropy")),
         "fit-tiny": (fit(tiny, xs, ys, "mse", 10), usable(tiny, xs, ys, "mse")),
         "predict": (lambda: [big.predict(x) for _ in range(1000)], usable(big, x, y, "cross_entropy")),
         "evaluate": (lambda: [big.evaluate(x, y) for _ in range(1000)], usable(big, x, y, "cross_entropy")),
+        "exact": (enumerate_all, lambda: None),
         "matmul": (multiply, lambda: None),
     }
 
