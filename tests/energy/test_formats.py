@@ -41,15 +41,18 @@ def test_a_cut_knows_nothing_of_fields():
     assert Ising([[0, -1], [-1, 0]], h=[3.0, 0.25]).cut([[1, -1], [1, 1]]).tolist() == [1, 0]
 
 
-@pytest.mark.skipif(not GSET.is_dir(), reason="the G-set is not there")
-@pytest.mark.parametrize(("name", "n", "edges"), [("G1", 800, 19176), ("G14", 800, 4694), ("G32", 2000, 4000)])
-def test_the_files_of_the_gset(name, n, edges):
-    model = Ising.from_maxcut(GSET / f"{name}.txt")
-    assert model.n == n and len(model.edges()[0]) == edges
-    s = np.random.default_rng().choice([-1, 1], n)
-    lines = np.loadtxt(GSET / f"{name}.txt", skiprows=1)
-    i, j, w = lines[:, 0].astype(int) - 1, lines[:, 1].astype(int) - 1, lines[:, 2]
-    assert model.cut(s) == w[s[i] != s[j]].sum()
+def test_large_files(tmp_path):
+    """A random graph written out, and the files of the G-set where they are."""
+    n, ends = 800, Ising.random_regular(800, 12, seed=4).edges()
+    lines = [f"{i + 1} {j + 1} {1 - 2 * (k % 2)}" for k, (i, j) in enumerate(zip(*ends[:2], strict=True))]
+    made = write(tmp_path / "made.txt", f"{n} {len(lines)}\n" + "\n".join(lines))
+    for path in [made, *sorted(GSET.glob("G*.txt"))]:
+        table = np.loadtxt(path, skiprows=1)
+        i, j, w = table[:, 0].astype(int) - 1, table[:, 1].astype(int) - 1, table[:, 2]
+        model = Ising.from_maxcut(path)
+        assert [model.n, len(model.edges()[0])] == [int(word) for word in path.read_text().split(maxsplit=2)[:2]]
+        s = np.random.default_rng().choice([-1, 1], model.n)
+        assert model.cut(s) == w[s[i] != s[j]].sum()
 
 
 def test_networkx_graphs():
