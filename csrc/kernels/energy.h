@@ -15,10 +15,13 @@ typedef struct pn_lanes {
 } pn_lanes;
 void pn_lanes_seed(pn_lanes *g, uint64_t seed); /* energy.c; lanes by splitmix64 */
 
+#include "kernels/lattice_bits.h"
+
 typedef struct pn_kernels_energy {
     void (*lanes_fill)(pn_lanes *g, int64_t steps, uint64_t *out); /* (steps, 8) */
     pn_boltzmann_f boltzmann_f;                                    /* rows of units: kernels/boltzmann.h */
     pn_boltzmann_d boltzmann_d;
+    pn_bits_sweep *lattice_bits;                                   /* kernels/lattice_bits.h */
 } pn_kernels_energy;
 
 bool pn_kernels_energy_portable(pn_kernels_energy *t);

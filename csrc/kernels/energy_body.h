@@ -4,6 +4,7 @@
 #include "kernels/vector.h"
 
 #include "kernels/lanes.h"
+#include "kernels/lattice_bits_impl.h"
 
 #define PN_REAL_FILE "kernels/vmath.h"
 #include "base/real.h"
@@ -11,7 +12,7 @@
 #include "base/real.h"
 
 bool PN_ENERGY_FILL(pn_kernels_energy *t) {
-    *t = (pn_kernels_energy){.lanes_fill = lanes_fill, .boltzmann_f = boltzmann_table_f, .boltzmann_d = boltzmann_table_d};
+    *t = (pn_kernels_energy){.lanes_fill = lanes_fill, .boltzmann_f = boltzmann_table_f, .boltzmann_d = boltzmann_table_d, .lattice_bits = lattice_bits};
     return true;
 }
 #endif
