@@ -29,6 +29,8 @@ typedef struct lattice_engine {
     int64_t *sites;  /* (2, parts) */
 } lattice_engine;
 
+extern const pn_engine_type pn_engine_lattice_bits;
+
 static bool takes(const pn_couplings *m, const pn_task *t) {
     return t->method == PN_METHOD_SINGLE && (t->order == PN_ORDER_ANY || t->order == PN_ORDER_CHECKERBOARD) && pn_bits_takes(m);
 }
@@ -74,6 +76,9 @@ static pn_status open_engine(pn_engine **out, const pn_couplings *m, const pn_ta
     const int64_t words = g->map.l.words, even = (words + BANDS - 1) / BANDS;
     g->length = even > BAND ? even : BAND;
     g->string = pn_bits_string_words(&g->map);
+    g->base.type = &pn_engine_lattice_bits;
+    g->base.m = m;
+    g->base.task = *t;
     g->base.groups = t->replicas;
     g->base.per_group = 1;
     g->base.phases = 2;

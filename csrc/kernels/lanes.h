@@ -16,19 +16,6 @@ W_INLINE pn_word word_load(const void *p) {
     return w;
 }
 W_INLINE void word_store(void *p, pn_word w) { memcpy(p, &w, sizeof w); }
-W_INLINE pn_word word_of(uint64_t x) { return x - (pn_word){0}; } /* x in all eight lanes */
-W_INLINE pn_word word_select(pn_word mask, pn_word a, pn_word b) { return (mask & a) | (~mask & b); }
-W_INLINE pn_word word_majority(pn_word a, pn_word b, pn_word c) { return (a & b) | (c & (a | b)); }
-W_INLINE bool word_any(pn_word w) { /* is any bit set? */
-#if PN_VECTOR_BYTES == 64
-    return _mm512_test_epi64_mask((__m512i)w, (__m512i)w) != 0;
-#else
-    uint64_t part[8], any = 0;
-    word_store(part, w);
-    for (int i = 0; i < 8; i++) any |= part[i];
-    return any != 0;
-#endif
-}
 W_INLINE pn_word word_turn(pn_word x, int k) { return x << k | x >> (64 - k); }
 
 /* The generators in registers: load once, draw often, store at the end. */

@@ -1,13 +1,12 @@
 /* The sweep of kernels/lattice_bits.h. Included once per instruction set.
  *
- * A word goes three ways. First its unsatisfied bonds are added up bit by bit, which says for each site what a flip costs. Then a random number is compared with the
- * probability of that cost, for all 512 sites at once: bit by bit from the bit BITS_KNOWN - 1 up, so that a site whose leading bits are all equal stays open. That is
- * one site in 2^BITS_KNOWN. Third, the open sites of a whole chunk of words, which seldom coincide, are laid over each other and compared on together until all are
- * decided; where they do coincide there is a second layer, and at a third the word is decided alone. So probabilities are exact to 64 bits, for about seven random
- * words to a word of spins. */
+ * Words are taken in chunks. First the unsatisfied bonds of each site are added up bit by bit, which says what its flip costs. Then a random number is compared with the
+ * probability of that cost, all sites of a word at once, by its BITS_KNOWN leading bits: only one site in 2^BITS_KNOWN stays open. The open sites of the words of
+ * a chunk, which seldom coincide, are laid over each other and compared on together until all are decided; where two coincide there is a second layer, where three
+ * do the word is decided alone. So probabilities are exact to 64 bits, for about seven random words to a word of spins. */
 #ifndef PN_KERNELS_LATTICE_BITS_IMPL_H
 #define PN_KERNELS_LATTICE_BITS_IMPL_H
-#include "kernels/lanes.h"
+#include "kernels/parts.h"
 #include "kernels/tally.h"
 
 #define BITS_KNOWN 6
@@ -21,68 +20,76 @@ typedef struct bits_kind {
 } bits_kind;
 
 /* Costs |v| that need a random number: from `first` on in steps of `step`. */
-W_INLINE int kind_step(bits_kind k) { return k.bordered ? 1 : 2; }
-W_INLINE int kind_first(bits_kind k) { return k.heat_bath ? 0 : kind_step(k); }
-W_INLINE int kind_classes(bits_kind k) { return (2 * k.axes - kind_first(k)) / kind_step(k) + 1; }
+P_INLINE int kind_step(bits_kind k) { return k.bordered ? 1 : 2; }
+P_INLINE int kind_first(bits_kind k) { return k.heat_bath ? 0 : kind_step(k); }
+P_INLINE int kind_classes(bits_kind k) { return (2 * k.axes - kind_first(k)) / kind_step(k) + 1; }
 
-/* The 512 bits from bit `at` on, which may be negative (the margin). */
-W_INLINE pn_word bits_from(const uint64_t *string, int64_t at) {
+/* Where a part of a word stands: its first bit in the string, and its first lane in the patterns that repeat. */
+typedef struct bits_place {
+    int64_t at, pattern;
+} bits_place;
+P_INLINE bits_place place_of(const pn_bits_lattice *l, int64_t w, int p) {
+    return (bits_place){512 * w + 8 * PART_BYTES * p, 8 * (w % l->period) + PART_LANES * p};
+}
+
+/* A part of bits, from bit `at` on, which may be negative (the margin). */
+P_INLINE part bits_from(const uint64_t *string, int64_t at) {
     const char *p = (const char *)string + (at >> 3);
     const int shift = (int)(at & 7);
-    const pn_word low = word_load(p);
-    return shift ? low >> shift | word_load(p + 8) << (64 - shift) : low;
+    const part low = part_load(p);
+    return shift ? low >> shift | part_load(p + 8) << (64 - shift) : low;
 }
 
 /* ---- neighbours ---- */
 
-W_INLINE pn_word row_neighbour(const pn_bits_lattice *l, const pn_bits_colour *c, const uint64_t *other, int64_t w) {
-    const int64_t at = 512 * w, m = 8 * (w % l->period);
-    const char *p = (const char *)(other + 8 * w);
-    const pn_word here = word_load(p), right = here >> 1 | word_load(p + 8) << 63, left = here << 1 | word_load(p - 8) >> 63;
-    const pn_word after = word_select(word_load(c->last + m), bits_from(other, at + 1 - l->width), right);
-    const pn_word before = word_select(word_load(c->first + m), bits_from(other, at - 1 + l->width), left);
-    return word_select(word_load(c->odd + m), after, before);
+P_INLINE part row_neighbour(const pn_bits_lattice *l, const pn_bits_colour *c, const uint64_t *other, bits_place q) {
+    const int64_t at = q.at;
+    const char *p = (const char *)(other + at / 64);
+    const part here = part_load(p), right = here >> 1 | part_load(p + 8) << 63, left = here << 1 | part_load(p - 8) >> 63;
+    const part after = part_select(part_load(c->last + q.pattern), bits_from(other, at + 1 - l->width), right);
+    const part before = part_select(part_load(c->first + q.pattern), bits_from(other, at - 1 + l->width), left);
+    return part_select(part_load(c->odd + q.pattern), after, before);
 }
 
 /* Along the slowest axis. Outside the string stand zeros, so that of the steps onward and around one or the other gives 0. */
-W_INLINE pn_word slow_neighbour(const pn_bits_lattice *l, const uint64_t *other, int64_t at, int64_t step) {
-    pn_word x = bits_from(other, at + step);
+P_INLINE part slow_neighbour(const pn_bits_lattice *l, const uint64_t *other, int64_t at, int64_t step) {
+    part x = bits_from(other, at + step);
     if (step < 0 && at < -step) x |= bits_from(other, at + l->slow_turn);
-    if (step > 0 && at + 512 + step > l->bits) x |= bits_from(other, at - l->slow_turn);
+    if (step > 0 && at + 8 * PART_BYTES + step > l->bits) x |= bits_from(other, at - l->slow_turn);
     return x;
 }
 
 /* x[slot] = the bonds that are not satisfied. */
-W_INLINE void unsatisfied(pn_word *x, bits_kind k, const pn_bits_lattice *l, const pn_bits_colour *c, pn_word own, const uint64_t *other, int64_t w) {
-    const int64_t at = 512 * w, m = 8 * (w % l->period);
-    own ^= word_of(l->negative);
-    x[0] = own ^ word_load(other + 8 * w);
-    x[1] = own ^ row_neighbour(l, c, other, w);
+P_INLINE void unsatisfied(part *x, bits_kind k, const pn_bits_lattice *l, const pn_bits_colour *c, part own, const uint64_t *other, bits_place q) {
+    const int64_t at = q.at;
+    own ^= part_of(l->negative);
+    x[0] = own ^ part_load(other + at / 64);
+    x[1] = own ^ row_neighbour(l, c, other, q);
     if (k.axes > 1) {
         x[2] = own ^ slow_neighbour(l, other, at, -l->slow);
         x[3] = own ^ slow_neighbour(l, other, at, l->slow);
     }
     if (k.axes > 2) {
-        x[4] = own ^ word_select(word_load(c->low + m), bits_from(other, at + l->middle_turn), bits_from(other, at - l->middle));
-        x[5] = own ^ word_select(word_load(c->high + m), bits_from(other, at - l->middle_turn), bits_from(other, at + l->middle));
+        x[4] = own ^ part_select(part_load(c->low + q.pattern), bits_from(other, at + l->middle_turn), bits_from(other, at - l->middle));
+        x[5] = own ^ part_select(part_load(c->high + q.pattern), bits_from(other, at - l->middle_turn), bits_from(other, at + l->middle));
     }
     if (c->sign[0]) {
-        for (int i = 0; i < 2 * k.axes; i++) x[i] ^= word_load(c->sign[i] + 8 * w);
+        for (int i = 0; i < 2 * k.axes; i++) x[i] ^= part_load(c->sign[i] + at / 64);
     }
     if (k.bordered) {
-        for (int i = 0; i < 2 * k.axes; i++) x[i] &= word_load(c->present[i] + 8 * w);
+        for (int i = 0; i < 2 * k.axes; i++) x[i] &= part_load(c->present[i] + at / 64);
     }
 }
 
 /* ---- what a flip costs ---- */
 
 /* sum[0..2] = the bits of x[0] + ... + x[n - 1], n 2, 4 or 6 */
-W_INLINE void count_up(pn_word *sum, const pn_word *x, int n) {
-    const pn_word zero = {0};
-    pn_word carry[2] = {x[0] & x[1], zero};
+P_INLINE void count_up(part *sum, const part *x, int n) {
+    const part zero = {0};
+    part carry[2] = {x[0] & x[1], zero};
     sum[0] = x[0] ^ x[1];
     for (int i = 2; i < n; i += 2) {
-        carry[1] = word_majority(sum[0], x[i], x[i + 1]);
+        carry[1] = part_majority(sum[0], x[i], x[i + 1]);
         sum[0] ^= x[i] ^ x[i + 1];
         if (i == 2) {
             sum[1] = carry[0] ^ carry[1];
@@ -99,38 +106,38 @@ W_INLINE void count_up(pn_word *sum, const pn_word *x, int n) {
 }
 
 /* Where the bits y[0..3] make this number. */
-W_INLINE pn_word equals(const pn_word *y, int number) {
-    pn_word all = number & 1 ? y[0] : ~y[0];
+P_INLINE part equals(const part *y, int number) {
+    part all = number & 1 ? y[0] : ~y[0];
     for (int i = 1; i < 4; i++) all &= number >> i & 1 ? y[i] : ~y[i];
     return all;
 }
 
 /* y[0..3] = the bits of 2 u + missing bonds, u unsatisfied ones; that is 2 axes - v. */
-W_INLINE void shortfall(pn_word *y, bits_kind k, const pn_bits_colour *c, const pn_word *x, int64_t w) {
-    const pn_word zero = {0};
+P_INLINE void shortfall(part *y, bits_kind k, const pn_bits_colour *c, const part *x, int64_t at) {
+    const part zero = {0};
     y[0] = zero;
     count_up(y + 1, x, 2 * k.axes);
     if (k.bordered) {
-        pn_word missing[PN_BITS_SLOTS], m[3];
-        for (int i = 0; i < 2 * k.axes; i++) missing[i] = ~word_load(c->present[i] + 8 * w);
+        part missing[PN_BITS_SLOTS], m[3];
+        for (int i = 0; i < 2 * k.axes; i++) missing[i] = ~part_load(c->present[i] + at / 64);
         count_up(m, missing, 2 * k.axes);
-        const pn_word carry = y[1] & m[1];
+        const part carry = y[1] & m[1];
         y[0] = m[0];
         y[1] ^= m[1];
-        y[3] ^= word_majority(y[2], m[2], carry); /* at most 12: no carry beyond */
+        y[3] ^= part_majority(y[2], m[2], carry); /* at most 12: no carry beyond */
         y[2] ^= m[2] ^ carry;
     }
 }
 
 /* cost[i]: sites whose |v| is that of class i; gain: those with v < 0. */
-W_INLINE void classify(pn_word *cost, pn_word *gain, bits_kind k, const pn_word *y) {
-    const pn_word zero = {0};
+P_INLINE void classify(part *cost, part *gain, bits_kind k, const part *y) {
+    const part zero = {0};
     *gain = zero;
     for (int i = 0; i < kind_classes(k); i++) {
         const int v = kind_first(k) + i * kind_step(k);
         cost[i] = equals(y, 2 * k.axes - v);
         if (k.heat_bath && v) {
-            const pn_word back = equals(y, 2 * k.axes + v);
+            const part back = equals(y, 2 * k.axes + v);
             cost[i] |= back;
             *gain |= back;
         }
@@ -140,88 +147,131 @@ W_INLINE void classify(pn_word *cost, pn_word *gain, bits_kind k, const pn_word 
 /* ---- random numbers ---- */
 
 typedef struct bits_draw {
-    lanes random;
-    uint64_t p[BITS_CLASSES];                 /* by class */
-    uint64_t known[BITS_KNOWN][BITS_CLASSES]; /* their leading bits, each as a word: p[0], and p[i] ^ p[0]; the lowest first */
+    part_random random[PARTS];
+    uint64_t p[BITS_CLASSES];             /* p of class 0; p of class i with the bits of p of class 0 turned */
+    part known[BITS_KNOWN][BITS_CLASSES]; /* their leading bits, each as a part; the lowest of them first */
 } bits_draw;
 
 static void draw_begin(bits_draw *d, bits_kind k, const pn_bits_chances *chances, const pn_lanes *random) {
-    d->random = lanes_load(random);
-    for (int i = 0; i < kind_classes(k); i++) d->p[i] = chances->p[kind_first(k) + i * kind_step(k)];
+    for (int p = 0; p < PARTS; p++) d->random[p] = random_load(random, p);
+    for (int i = 0; i < kind_classes(k); i++) d->p[i] = chances->p[kind_first(k) + i * kind_step(k)] ^ (i ? d->p[0] : 0);
     for (int b = 0; b < BITS_KNOWN; b++) {
-        for (int i = 0; i < kind_classes(k); i++) d->known[b][i] = -((d->p[i] ^ (i ? d->p[0] : 0)) >> (64 - BITS_KNOWN + b) & 1);
+        for (int i = 0; i < kind_classes(k); i++) d->known[b][i] = part_of(-(d->p[i] >> (64 - BITS_KNOWN + b) & 1));
     }
 }
 
-/* One bit of each site's probability: site by site that of its class. */
-W_INLINE pn_word pick(const uint64_t *bit, const pn_word *cost, int n) {
-    pn_word t = word_of(bit[0]);
-    for (int i = 1; i < n; i++) t ^= cost[i] & word_of(bit[i]);
-    return t;
-}
-
-/* Compares leading bits: the sites below their probability are returned, the equal ones are in *open. */
-W_INLINE pn_word draw_known(bits_draw *d, bits_kind k, const pn_word *cost, pn_word *open) {
-    pn_word below = {0}, equal = ~below;
+/* Compares leading bits of random numbers with those of each site's probability: the sites below it are returned, the equal ones are in *open. */
+P_INLINE part draw_known(const bits_draw *d, part_random *r, int classes, const part *cost, part *open) {
+    part below = {0}, differs = {0};
     _Pragma("GCC unroll 8") for (int b = 0; b < BITS_KNOWN; b++) {
-        const pn_word u = lanes_next(&d->random), t = pick(d->known[b], cost, kind_classes(k));
-        below = word_majority(t, ~u, below);
-        equal &= ~(u ^ t);
+        part t = d->known[b][0];
+        for (int i = 1; i < classes; i++) t ^= cost[i] & d->known[b][i];
+        const part other = random_next(r) ^ t;
+        below = part_select(other, t, below);
+        differs |= other;
     }
-    *open = equal;
+    *open = ~differs;
     return below;
 }
 
-/* The other bits, the highest first, until all of the open sites are decided: those that are below. */
-static pn_word draw_rest(bits_draw *d, bits_kind k, const pn_word *cost, pn_word open) {
-    pn_word below = {0};
-    for (int b = 63 - BITS_KNOWN; b >= 0 && word_any(open); b--) {
-        uint64_t bit[BITS_CLASSES];
-        for (int i = 0; i < kind_classes(k); i++) bit[i] = -((d->p[i] ^ (i ? d->p[0] : 0)) >> b & 1);
-        const pn_word u = lanes_next(&d->random), t = pick(bit, cost, kind_classes(k));
-        below |= open & t & ~u;
-        open &= ~(u ^ t);
+/* Open sites with the classes of their costs. */
+typedef struct bits_layer {
+    part open[PARTS], cost[BITS_CLASSES][PARTS];
+} bits_layer;
+
+/* The other bits, the highest first, until all open sites are decided: below = those that are. */
+P_INLINE void draw_rest(bits_draw *d, int classes, const bits_layer *y, part *below) {
+    part open[PARTS], some = {0};
+    for (int p = 0; p < PARTS; p++) {
+        below[p] = open[p] = y->open[p];
+        below[p] ^= open[p];
+        some |= open[p];
     }
-    return below;
+    for (int b = 63 - BITS_KNOWN; b >= 0 && part_any(some); b--) {
+        part bit[BITS_CLASSES];
+        for (int i = 0; i < classes; i++) bit[i] = part_of(-(d->p[i] >> b & 1));
+        some ^= some;
+        for (int p = 0; p < PARTS; p++) {
+            part t = bit[0];
+            for (int i = 1; i < classes; i++) t ^= y->cost[i][p] & bit[i];
+            const part other = (random_next(&d->random[p]) ^ t) & open[p];
+            below[p] |= other & t;
+            open[p] ^= other;
+            some |= open[p];
+        }
+    }
 }
 
 /* ---- a chunk of words ---- */
 
-/* Open sites of several words laid over each other, with their classes. */
-typedef struct bits_layer {
-    pn_word open, cost[BITS_CLASSES];
-} bits_layer;
+typedef struct bits_chunk {
+    bits_layer layer[2], rest[BITS_CHUNK]; /* open sites of all words; and of one word, those that found no room in the layers */
+    part flips[PARTS][BITS_CHUNK], up[PARTS][BITS_CHUNK], bonds[PN_BITS_SLOTS][PARTS][BITS_CHUNK];
+    part taken[2][PARTS][BITS_CHUNK]; /* the open sites that found room */
+} bits_chunk;
 
 /* Takes the open sites for which there is room, and returns them. */
-W_INLINE pn_word layer_take(bits_layer *y, const pn_word *cost, pn_word open, int n) {
-    const pn_word mine = open & ~y->open;
-    y->open |= open;
-    for (int i = 1; i < n; i++) y->cost[i] |= cost[i] & mine;
+P_INLINE part layer_take(bits_layer *y, int p, int classes, const part *cost, part open) {
+    const part mine = open & ~y->open[p];
+    y->open[p] |= open;
+    for (int i = 1; i < classes; i++) y->cost[i][p] |= cost[i] & mine;
     return mine;
 }
 
-typedef struct bits_chunk {
-    bits_layer layer[2];
-    pn_word flips[BITS_CHUNK], open[BITS_CHUNK][2]; /* decided so far; sites in each layer */
-    pn_word bonds[PN_BITS_SLOTS][BITS_CHUNK];       /* unsatisfied ones, when they are to be counted */
-} bits_chunk;
-
-/* Proposes the sites of word w: all are decided but those in the layers. */
-W_INLINE void propose(bits_chunk *h, int i, bits_draw *d, bits_kind k, const pn_word *x, const pn_bits_colour *c, int64_t w) {
+/* Proposes the sites of one part of word i: all are decided but those in layers and rest. */
+P_INLINE void propose(bits_chunk *h, int i, int p, const bits_draw *d, part_random *r, bits_kind k, const part *x, const pn_bits_colour *c, int64_t at) {
     const int n = kind_classes(k);
-    pn_word y[4], cost[BITS_CLASSES], gain, open, some = {0};
-    shortfall(y, k, c, x, w);
+    part y[4], cost[BITS_CLASSES], gain, open, some = {0};
+    shortfall(y, k, c, x, at);
     classify(cost, &gain, k, y);
     for (int j = 0; j < n; j++) some |= cost[j];
-    pn_word flip = draw_known(d, k, cost, &open);
+    const part below = draw_known(d, r, n, cost, &open);
+    h->flips[p][i] = k.heat_bath ? below ^ gain : below | ~some;
     open &= some;
-    flip = k.heat_bath ? flip ^ gain : flip | ~some;
-    h->open[i][0] = layer_take(&h->layer[0], cost, open, n);
-    open &= ~h->open[i][0];
-    h->open[i][1] = layer_take(&h->layer[1], cost, open, n);
-    open &= ~h->open[i][1];
-    if (word_any(open)) flip ^= draw_rest(d, k, cost, open);
-    h->flips[i] = flip;
+    for (int j = 0; j < 2; j++) open ^= h->taken[j][p][i] = layer_take(&h->layer[j], p, n, cost, open);
+    h->rest[i].open[p] = open;
+    for (int j = 1; j < n; j++) h->rest[i].cost[j][p] = cost[j];
+}
+
+/* Bonds, costs and most decisions of n words. */
+P_INLINE void chunk_begin(bits_chunk *h, const pn_bits_lattice *l, bits_kind k, const pn_bits_colour *c, const uint64_t *own, const uint64_t *other, int64_t w,
+                          int n, bits_draw *d, bool count_bonds) {
+    const part zero = {0};
+    for (int p = 0; p < PARTS; p++) {
+        part_random r;
+        if (d) r = d->random[p];
+        for (int j = 0; j < 2; j++) {
+            h->layer[j].open[p] = zero;
+            for (int i = 1; i < kind_classes(k); i++) h->layer[j].cost[i][p] = zero;
+        }
+        for (int i = 0; i < n; i++) {
+            const bits_place q = place_of(l, w + i, p);
+            part x[PN_BITS_SLOTS];
+            unsatisfied(x, k, l, c, part_load(own + q.at / 64), other, q);
+            for (int j = 0; count_bonds && j < 2 * k.axes; j++) h->bonds[j][p][i] = x[j];
+            h->flips[p][i] = zero;
+            if (d) propose(h, i, p, d, &r, k, x, c, q.at);
+        }
+        if (d) d->random[p] = r;
+    }
+}
+
+/* The decisions that are left. */
+P_INLINE void chunk_decide(bits_chunk *h, int n, bits_draw *d, int classes) {
+    part below[PARTS];
+    for (int j = 0; j < 2; j++) {
+        draw_rest(d, classes, &h->layer[j], below);
+        for (int p = 0; p < PARTS; p++) {
+            for (int i = 0; i < n; i++) h->flips[p][i] ^= below[p] & h->taken[j][p][i];
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        part some = {0};
+        for (int p = 0; p < PARTS; p++) some |= h->rest[i].open[p];
+        if (!part_any(some)) continue;
+        draw_rest(d, classes, &h->rest[i], below);
+        for (int p = 0; p < PARTS; p++) h->flips[p][i] ^= below[p];
+    }
 }
 
 /* What the counts are made of: flips, spins afterwards, and bonds. */
@@ -230,71 +280,52 @@ typedef struct bits_tallies {
 } bits_tallies;
 
 /* Turns the spins that flip, and counts. */
-W_INLINE void chunk_end(const pn_bits_lattice *l, bits_kind k, const pn_bits_colour *c, uint64_t *own, int64_t w, int n, bits_chunk *h, const pn_word *drawn,
-                        bits_tallies *t, bool count_bonds) {
-    const pn_word zero = {0};
-    pn_word now[BITS_CHUNK];
-    for (int i = 0; i < BITS_CHUNK; i++) now[i] = zero;
-    for (int i = 0; i < n; i++) {
-        pn_word exists = ~zero;
-        if (c->valid)
-            exists = word_load(c->valid + 8 * (w + i));
-        else if (w + i == l->words - 1)
-            exists = word_load(l->tail);
-        const pn_word flip = (h->flips[i] ^ (h->open[i][0] & drawn[0]) ^ (h->open[i][1] & drawn[1])) & exists;
-        now[i] = word_load(own + 8 * (w + i)) ^ flip;
-        word_store(own + 8 * (w + i), now[i]);
-        h->flips[i] = flip;
-        for (int j = 0; count_bonds && j < 2 * k.axes; j++)
-            h->bonds[j][i] = (h->bonds[j][i] ^ flip) & (k.bordered ? word_load(c->present[j] + 8 * (w + i)) : exists);
+P_INLINE void chunk_end(bits_chunk *h, const pn_bits_lattice *l, bits_kind k, const pn_bits_colour *c, uint64_t *own, int64_t w, int n, bits_tallies *t,
+                        bool count_bonds) {
+    const part zero = {0};
+    for (int p = 0; p < PARTS; p++) {
+        for (int i = 0; i < n; i++) {
+            const int64_t at = place_of(l, w + i, p).at / 64;
+            part exists = ~zero;
+            if (k.bordered)
+                exists = part_load(c->valid + at);
+            else if (w + i == l->words - 1)
+                exists = part_load(l->tail + at % 8);
+            const part flip = h->flips[p][i] & exists, now = part_load(own + at) ^ flip;
+            part_store(own + at, now);
+            h->up[p][i] = now;
+            h->flips[p][i] = flip;
+            for (int j = 0; count_bonds && j < 2 * k.axes; j++)
+                h->bonds[j][p][i] = (h->bonds[j][p][i] ^ flip) & (k.bordered ? part_load(c->present[j] + at) : exists);
+        }
+        for (int i = n; i < BITS_CHUNK; i++) {
+            h->up[p][i] = h->flips[p][i] = zero;
+            for (int j = 0; count_bonds && j < 2 * k.axes; j++) h->bonds[j][p][i] = zero;
+        }
+        tally_add(&t->flips, h->flips[p]);
+        tally_add(&t->up, h->up[p]);
+        for (int j = 0; count_bonds && j < 2 * k.axes; j++) tally_add(&t->bonds, h->bonds[j][p]);
     }
-    for (int i = n; i < BITS_CHUNK; i++) {
-        h->flips[i] = zero;
-        for (int j = 0; count_bonds && j < 2 * k.axes; j++) h->bonds[j][i] = zero;
-    }
-    tally_add(&t->flips, h->flips);
-    tally_add(&t->up, now);
-    for (int j = 0; count_bonds && j < 2 * k.axes; j++) tally_add(&t->bonds, h->bonds[j]);
 }
 
-/* d NULL: nothing flips. */
-W_INLINE void sweep_chunk(const pn_bits_lattice *l, bits_kind k, const pn_bits_colour *c, uint64_t *own, const uint64_t *other, int64_t w, int n, bits_draw *d,
-                          bits_tallies *t, bool count_bonds) {
-    const pn_word zero = {0};
-    pn_word drawn[2] = {zero, zero};
-    bits_chunk h;
-    for (int j = 0; j < 2; j++) {
-        h.layer[j].open = zero;
-        for (int i = 0; i < kind_classes(k); i++) h.layer[j].cost[i] = zero;
-    }
-    for (int i = 0; i < n; i++) {
-        pn_word x[PN_BITS_SLOTS];
-        unsatisfied(x, k, l, c, word_load(own + 8 * (w + i)), other, w + i);
-        for (int j = 0; count_bonds && j < 2 * k.axes; j++) h.bonds[j][i] = x[j];
-        if (d)
-            propose(&h, i, d, k, x, c, w + i);
-        else
-            h.flips[i] = h.open[i][0] = h.open[i][1] = zero;
-    }
-    for (int j = 0; d && j < 2; j++) drawn[j] = draw_rest(d, k, h.layer[j].cost, h.layer[j].open);
-    chunk_end(l, k, c, own, w, n, &h, drawn, t, count_bonds);
-}
-
-W_INLINE void sweep_words(const pn_bits_lattice *l, int axes, bool bordered, bool heat_bath, int colour, uint64_t *own, const uint64_t *other, int64_t begin,
+P_INLINE void sweep_words(const pn_bits_lattice *l, int axes, bool bordered, bool heat_bath, int colour, uint64_t *own, const uint64_t *other, int64_t begin,
                           int64_t end, const pn_bits_chances *chances, pn_lanes *random, bool count_bonds, pn_bits_counts *counts) {
     const bits_kind k = {axes, bordered, heat_bath};
     const pn_bits_colour *c = &l->colour[colour];
     bits_draw d;
     bits_tallies t;
+    bits_chunk h;
     tally_begin(&t.flips);
     tally_begin(&t.up);
     tally_begin(&t.bonds);
     if (chances) draw_begin(&d, k, chances, random);
     for (int64_t w = begin; w < end; w += BITS_CHUNK) {
         const int n = end - w < BITS_CHUNK ? (int)(end - w) : BITS_CHUNK;
-        sweep_chunk(l, k, c, own, other, w, n, chances ? &d : NULL, &t, count_bonds);
+        chunk_begin(&h, l, k, c, own, other, w, n, chances ? &d : NULL, count_bonds);
+        if (chances) chunk_decide(&h, n, &d, kind_classes(k));
+        chunk_end(&h, l, k, c, own, w, n, &t, count_bonds);
     }
-    if (chances) lanes_store(random, &d.random);
+    for (int p = 0; chances && p < PARTS; p++) random_store(random, p, &d.random[p]);
     counts->flips = tally_total(&t.flips);
     counts->up = tally_total(&t.up);
     if (count_bonds) counts->unsatisfied = tally_total(&t.bonds);
