@@ -21,7 +21,7 @@ typedef struct pn_kernels_energy {
     void (*lanes_fill)(pn_lanes *g, int64_t steps, uint64_t *out); /* (steps, 8) */
     pn_boltzmann_f boltzmann_f;                                    /* rows of units: kernels/boltzmann.h */
     pn_boltzmann_d boltzmann_d;
-    pn_bits_sweep *lattice_bits;                                   /* kernels/lattice_bits.h */
+    pn_bits_sweep *lattice_bits; /* kernels/lattice_bits.h */
 } pn_kernels_energy;
 
 bool pn_kernels_energy_portable(pn_kernels_energy *t);
