@@ -48,6 +48,10 @@ static inline void pn_order_draw(int32_t *order, int64_t n, pn_xoshiro *g) {
 static inline double pn_xoshiro_unit(pn_xoshiro *g) { return (double)(pn_xoshiro_next(g) >> 11) * 0x1p-53; }
 
 /* h[i] = 1 / (1 + exp(-x[i])) by the portable kernels: the same bits on every machine. In place. */
+static inline double pn_log(double x) {
+    pn_kernels_of(PN_ISA_PORTABLE)->d.act_forward[PN_ACT_log](&x, &x, 1, NULL);
+    return x;
+}
 static inline void pn_chances(double *x, int64_t n) { pn_kernels_of(PN_ISA_PORTABLE)->d.act_forward[PN_ACT_sigmoid](x, x, n, NULL); }
 
 void pn_hopfield_measure_slack(pn_hopfield *net); /* of a dense K: what rounding may leave of a field of 0, from the sums of the rows */

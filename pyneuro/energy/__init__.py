@@ -2,10 +2,12 @@
 
 from pyneuro.energy import reference
 from pyneuro.energy._recall import Recall
+from pyneuro.energy.associative import BAM, DenseMemory, SequenceMemory
 from pyneuro.energy.exact import Exact
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
 from pyneuro.energy.memory import Attractors, Capacity, capacity, mean_field_overlap
+from pyneuro.energy.modern import ModernHopfield
 from pyneuro.energy.patterns import flipped, random_patterns
 from pyneuro.energy.rbm import RBM
 from pyneuro.energy.results import Annealing, Estimate, Population, Samples, Tempering, Work
@@ -14,10 +16,12 @@ from pyneuro.energy.statistics import autocorrelation_time, binned_error
 from pyneuro.energy.transition import Transition
 
 __all__ = [
+    "BAM",
     "RBM",
     "Annealing",
     "Attractors",
     "Capacity",
+    "DenseMemory",
     "Estimate",
     "Exact",
     "Geometric",
@@ -25,9 +29,11 @@ __all__ = [
     "Ising",
     "Linear",
     "Logarithmic",
+    "ModernHopfield",
     "Population",
     "Recall",
     "Samples",
+    "SequenceMemory",
     "Tempering",
     "Transition",
     "Work",

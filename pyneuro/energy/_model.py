@@ -9,7 +9,17 @@ from pyneuro import _files
 __all__ = ["EnergyModel", "build"]
 
 # Every class that a file may name: a new model adds its name here.
-MODELS = ("Ising", "Hopfield", "BoltzmannMachine", "RBM", "DBN")
+MODELS = (
+    "Ising",
+    "Hopfield",
+    "DenseMemory",
+    "ModernHopfield",
+    "BAM",
+    "SequenceMemory",
+    "BoltzmannMachine",
+    "RBM",
+    "DBN",
+)
 
 
 class EnergyModel:

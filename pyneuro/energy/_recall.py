@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 
-from pyneuro import _core
 from pyneuro.energy._spins import from_spins
 
 __all__ = ["Recall", "run"]
@@ -63,8 +62,8 @@ def _continued(record, taken, cycle):
 class _Rows:
     """Some rows of the inputs, recalled together."""
 
-    def __init__(self, net, state, zero, options):
-        self.net, self.state, self.zero, self.options = net, state, zero, options
+    def __init__(self, state, zero, options):
+        self.state, self.zero, self.options = state, zero, options
         rows, n = state.shape
         self.before = np.empty((rows, n), np.int8) if options["sync"] else None
         self.taken, self.cycle = np.zeros(rows, np.int64), np.zeros(rows, np.int8)
@@ -75,13 +74,11 @@ class _Rows:
 
     def go(self, steps):
         """So many steps more."""
-        o = self.options
         self.energy = _wider(self.energy, steps)
         self.trace = _wider(self.trace, steps)
-        _core.hopfield_recall(
-            self.net, self.state, self.before, self.trace, self.energy, self.taken, self.cycle, o["sync"], o["random"],
-            o["plus"], o["temperature"], o["seed"], self.zero, self.done, steps,
-        )  # fmt: skip
+        self.options["core"](
+            self.state, self.before, self.trace, self.energy, self.taken, self.cycle, self.zero, self.done, steps
+        )
         self.done += steps
 
     def run(self):
@@ -105,15 +102,18 @@ def _wider(record, steps):
     return wider
 
 
-def run(model, net, state, single, binary, verbose, options):
-    """Recalls all rows of `state` int8 (R, n), which is overwritten; sets model.result, also when interrupted."""
+def run(model, state, single, binary, verbose, options):
+    """Recalls all rows of `state` int8 (R, n), which is overwritten; sets model.result, also when interrupted.
+
+    options: "core", the function that does steps of some rows; "steps" or None, "sync", "record", "seed".
+    """
     rows, n = state.shape
     piece = max(16, int(PIECE / n**2) // 16 * 16)  # whole blocks, so that pieces change no bit
     parts = []
     try:
         with _bar(rows, piece, verbose) as bar:
             for zero in range(0, rows, piece):
-                parts.append(_Rows(net, state[zero : zero + piece], zero, options))
+                parts.append(_Rows(state[zero : zero + piece], zero, options))
                 parts[-1].run()
                 if bar is not None:
                     bar.update(len(parts[-1].state))

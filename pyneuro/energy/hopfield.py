@@ -203,13 +203,17 @@ class Hopfield(EnergyModel):
             raise ValueError("recall: steps must be given with T > 0, where nothing comes to rest")
         if record not in (True, False, "states"):
             raise ValueError(f"recall: record must be True, False or 'states', got {record!r:.80}")
-        options = {
-            "sync": _check.choice("recall", "mode", mode, ("async", "sync")) == "sync",
-            "random": _check.choice("recall", "order", order, ("random", "sequential")) == "random",
-            "plus": self.tie == "plus", "temperature": T, "seed": arguments.seed("recall", seed), "steps": steps,
-            "record": record,
-        }  # fmt: skip
-        return _recall.run(self, net, state, single, binary, verbose, options)
+        sync = _check.choice("recall", "mode", mode, ("async", "sync")) == "sync"
+        mixed = _check.choice("recall", "order", order, ("random", "sequential")) == "random"
+        plus, seed = self.tie == "plus", arguments.seed("recall", seed)
+
+        def core(state, before, trace, energy, taken, cycle, zero, first, steps):
+            _core.hopfield_recall(
+                net, state, before, trace, energy, taken, cycle, sync, mixed, plus, T, seed, zero, first, steps
+            )
+
+        options = {"core": core, "steps": steps, "sync": sync, "record": record, "seed": seed}
+        return _recall.run(self, state, single, binary, verbose, options)
 
     # ---- how good the memory is ----
 
