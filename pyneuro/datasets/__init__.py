@@ -1,4 +1,4 @@
-"""Data sets for lectures: bundled digits, MNIST, Fashion-MNIST, CIFAR-10, folders of images, and toys in the plane.
+"""Data sets for lectures: bundled digits and letters, MNIST, Fashion-MNIST, CIFAR-10, folders of images, and toys.
 
 Real data come as four arrays, `X_train, y_train, X_test, y_test`; toys as two, `X, y`. X is float32 with one sample a
 row, y int64 class numbers from 0 (regression: float32). Pictures for convolutional layers are (n, channels, h, w);
@@ -15,9 +15,10 @@ from pyneuro.datasets.digits import digits
 from pyneuro.datasets.folder import image_folder
 from pyneuro.datasets.handwritten import handwritten
 from pyneuro.datasets.images import DataError, fashion_mnist, fetch, mnist
+from pyneuro.datasets.letters import letters
 from pyneuro.datasets.toys import circles, gauss, moons, regression, spiral, xor
 
 __all__ = [
     "CIFAR10_CLASSES", "DataError", "cifar10", "circles", "digits", "fashion_mnist", "fetch", "gauss", "handwritten",
-    "image_folder", "mnist", "moons", "regression", "spiral", "xor",
+    "image_folder", "letters", "mnist", "moons", "regression", "spiral", "xor",
 ]  # fmt: skip
