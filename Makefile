@@ -18,7 +18,7 @@ asan: ## C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(CTEST) --sanitize address,undefined
 
 tsan: ## tests of the threads under ThreadSanitizer
-	$(CTEST) --sanitize thread --only test_team,test_graph
+	$(CTEST) --sanitize thread --only test_team,test_graph,test_races
 
 bench: ## speed against PyTorch and JAX (both must be installed)
 	$(PYTHON) tests/benchmarks/run.py dense cnn

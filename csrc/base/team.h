@@ -24,6 +24,8 @@ typedef void (*pn_team_fn)(void *context, pn_member *member);
 
 /* Runs fn on up to `threads` members and returns when all are back. Fewer members than asked is no error. */
 void pn_team_run(int threads, pn_poll *poll, pn_team_fn fn, void *context);
+/* True once the run should stop: the rest of a loop may be left undone, but every barrier must still be passed. */
+static inline bool pn_member_stopped(pn_member *m) { return m->index == 0 ? pn_poll_now(m->poll) : pn_poll_stopped(m->poll); }
 void pn_member_barrier(pn_member *m); /* all members must call it equally often; no-op when count == 1 */
 
 /* The contiguous share [*lo, *hi) of n blocks of this member. */

@@ -2,10 +2,10 @@
 #ifdef PN_REAL_PASS
 
 /* y[c, oh, ow] = the window of x[c, h, w] whose upper left corner is (top, left), zeros where it reaches beyond. */
-static void R_(window)(const real *x, real *y, const size_of *s, int64_t oh, int64_t ow, int64_t top, int64_t left) {
+static void R_(window)(const real *x, real *y, const size_of *s, int64_t oh, int64_t ow, int64_t top, int64_t left, pauses *p) {
     const int64_t lo = clamp(-left, 0, ow), hi = clamp(s->w - left, lo, ow);
     for (int64_t k = 0; k < s->c; k++, x += s->h * s->w) {
-        for (int64_t i = 0; i < oh; i++, y += ow) {
+        for (int64_t i = 0; i < oh && !paused(p, ow); i++, y += ow) {
             const int64_t row = i + top;
             const bool inside = row >= 0 && row < s->h && hi > lo;
             const int64_t a = inside ? lo : ow, b = inside ? hi : ow; /* columns a..b come from x */
@@ -16,17 +16,17 @@ static void R_(window)(const real *x, real *y, const size_of *s, int64_t oh, int
     }
 }
 
-static void R_(flip)(const real *x, real *y, const size_of *s) {
-    for (int64_t i = 0; i < s->c * s->h; i++, x += s->w, y += s->w) {
+static void R_(flip)(const real *x, real *y, const size_of *s, pauses *p) {
+    for (int64_t i = 0; i < s->c * s->h && !paused(p, s->w); i++, x += s->w, y += s->w) {
         for (int64_t j = 0; j < s->w; j++) y[j] = x[s->w - 1 - j];
     }
 }
 
 /* y(i, j) = x at the place m (i, j), between its four neighbours; zero beyond the edge. */
-static void R_(affine)(const real *x, real *y, const size_of *s, const affine_map *m) {
+static void R_(affine)(const real *x, real *y, const size_of *s, const affine_map *m, pauses *look) {
     const int64_t h = s->h, w = s->w, plane = h * w;
-    for (int64_t i = 0; i < h; i++) {
-        for (int64_t j = 0; j < w; j++, y++) {
+    for (int64_t i = 0; i < h && !look->stopped; i++) {
+        for (int64_t j = 0; j < w && !paused(look, 4 + s->c); j++, y++) {
             const double u = m->xx * (double)j + m->xy * (double)i + m->x, v = m->yx * (double)j + m->yy * (double)i + m->y; /* column, row in x */
             const bool near = u > -1 && v > -1 && u < (double)w && v < (double)h;
             const int64_t c0 = near ? (int64_t)(u + 1) - 1 : 0, r0 = near ? (int64_t)(v + 1) - 1 : 0; /* floor: u + 1 > 0 */
@@ -42,50 +42,52 @@ static void R_(affine)(const real *x, real *y, const size_of *s, const affine_ma
     }
 }
 
-static void R_(normalize)(const real *x, real *y, const size_of *s, const double *numbers) {
-    for (int64_t k = 0; k < s->c; k++, x += s->h * s->w, y += s->h * s->w) {
+static void R_(normalize)(const real *x, real *y, const size_of *s, const double *numbers, pauses *p) {
+    for (int64_t k = 0; k < s->c; k++) {
         const real mean = (real)numbers[k], std = (real)numbers[s->c + k];
-        for (int64_t i = 0; i < s->h * s->w; i++) y[i] = (x[i] - mean) / std;
+        for (int64_t i = 0; i < s->h && !paused(p, s->w); i++, x += s->w, y += s->w) {
+            for (int64_t j = 0; j < s->w; j++) y[j] = (x[j] - mean) / std;
+        }
     }
 }
 
 /* One step from x to y; s becomes the size of y. False: the step leaves the picture as it is, y was not written. `draws` begins the step's numbers. */
-static bool R_(take)(const pn_augment *a, int kind, const double *n, size_of *s, uint64_t step, uint64_t draws, const real *x, real *y) {
+static bool R_(take)(const pn_augment *a, int kind, const double *n, size_of *s, uint64_t step, uint64_t draws, const real *x, real *y, pauses *p) {
     double u[PN_AUGMENT_DRAWS];
     affine_map m;
     if (kind == PN_AUGMENT_NORMALIZE) {
-        R_(normalize)(x, y, s, n);
+        R_(normalize)(x, y, s, n, p);
         return true;
     }
     pn_rng_uniform(a->key, step, draws, kind == PN_AUGMENT_AFFINE ? 5 : kind == PN_AUGMENT_FLIP ? 1 : 2, u);
     if (kind == PN_AUGMENT_SHIFT) {
-        R_(window)(x, y, s, s->h, s->w, below(u[0], 2 * n[0] + 1) - (int64_t)n[0], below(u[1], 2 * n[1] + 1) - (int64_t)n[1]);
+        R_(window)(x, y, s, s->h, s->w, below(u[0], 2 * n[0] + 1) - (int64_t)n[0], below(u[1], 2 * n[1] + 1) - (int64_t)n[1], p);
     } else if (kind == PN_AUGMENT_CROP) {
         const int64_t oh = (int64_t)n[0], ow = (int64_t)n[1], rows = (int64_t)n[2], columns = (int64_t)n[3];
-        R_(window)(x, y, s, oh, ow, below(u[0], (double)(s->h + 2 * rows - oh + 1)) - rows, below(u[1], (double)(s->w + 2 * columns - ow + 1)) - columns);
+        R_(window)(x, y, s, oh, ow, below(u[0], (double)(s->h + 2 * rows - oh + 1)) - rows, below(u[1], (double)(s->w + 2 * columns - ow + 1)) - columns, p);
         s->h = oh;
         s->w = ow;
     } else if (kind == PN_AUGMENT_FLIP) {
         if (u[0] >= n[0]) return false;
-        R_(flip)(x, y, s);
+        R_(flip)(x, y, s, p);
     } else {
         map_of(&m, n, u, s);
-        R_(affine)(x, y, s, &m);
+        R_(affine)(x, y, s, &m, p);
     }
     return true;
 }
 
 /* The picture in x through all steps into out; x and y are the buffers. */
-static void R_(picture)(const pn_augment *a, uint64_t step, uint64_t place, real *x, real *y, real *out) {
+static void R_(picture)(const pn_augment *a, uint64_t step, uint64_t place, real *x, real *y, real *out, pauses *p) {
     size_of s = {a->c, a->h, a->w};
     uint64_t number = place * PN_AUGMENT_STEPS;
     for (int64_t i = 0; i < a->length; i += 2 + (int64_t)a->code[i + 1], number++) {
-        if (!R_(take)(a, (int)a->code[i], a->code + i + 2, &s, step, number * PN_AUGMENT_DRAWS, x, y)) continue;
+        if (!R_(take)(a, (int)a->code[i], a->code + i + 2, &s, step, number * PN_AUGMENT_DRAWS, x, y, p)) continue;
         real *const t = x;
         x = y;
         y = t;
     }
-    memcpy(out, x, (size_t)(s.c * s.h * s.w) * sizeof *out);
+    for (int64_t i = 0; i < s.c * s.h && !paused(p, s.w); i++, x += s.w, out += s.w) memcpy(out, x, (size_t)s.w * sizeof *out);
 }
 
 #else
@@ -99,6 +101,23 @@ static void R_(picture)(const pn_augment *a, uint64_t step, uint64_t place, real
 typedef struct size_of {
     int64_t c, h, w; /* of a picture on the way */
 } size_of;
+
+/* Where the loops over pixels stand with their looks at the poll. */
+typedef struct pauses {
+    pn_member *m; /* NULL: nobody will ask to stop */
+    int64_t done; /* pixels since the last look */
+    bool stopped;
+} pauses;
+
+#define PIECE ((int64_t)1 << 17) /* pixels between two looks: about a millisecond */
+
+/* Before n more pixels: whether to stop. */
+static inline bool paused(pauses *p, int64_t n) {
+    p->done += n;
+    if (p->done < PIECE) return p->stopped;
+    p->done = 0;
+    return p->stopped = p->stopped || (p->m && pn_member_stopped(p->m));
+}
 
 /* From (column j, row i) of the result to (column, row) of the picture it is made of. */
 typedef struct affine_map {
@@ -189,16 +208,17 @@ static size_t buffer_bytes(const pn_augment *a, int dtype) { return ((size_t)a->
 size_t pn_augment_scratch(const pn_augment *a, int dtype) { return a->length ? 2 * buffer_bytes(a, dtype) : 0; }
 
 void pn_augment_gather(const pn_augment *a, const pn_source *s, const int64_t *index, int64_t first, int64_t n, uint64_t step, uint64_t place, int dtype,
-                       void *dst, void *scratch) {
+                       void *dst, void *scratch, pn_member *m) {
+    pauses p = {.m = m};
     const size_t bytes = (size_t)(a->c * a->oh * a->ow) * pn_dtype_bytes(dtype);
     char *const x = scratch, *const y = x + buffer_bytes(a, dtype);
     char *out = dst;
-    for (int64_t i = 0; i < n; i++, out += bytes) {
+    for (int64_t i = 0; i < n && !p.stopped; i++, out += bytes) {
         pn_source_gather(s, index ? index + i : NULL, first + i, 1, dtype, x);
         if (dtype == PN_F32)
-            picture_f(a, step, place + (uint64_t)i, (float *)(void *)x, (float *)(void *)y, (float *)(void *)out);
+            picture_f(a, step, place + (uint64_t)i, (float *)(void *)x, (float *)(void *)y, (float *)(void *)out, &p);
         else
-            picture_d(a, step, place + (uint64_t)i, (double *)(void *)x, (double *)(void *)y, (double *)(void *)out);
+            picture_d(a, step, place + (uint64_t)i, (double *)(void *)x, (double *)(void *)y, (double *)(void *)out, &p);
     }
 }
 #endif

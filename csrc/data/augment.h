@@ -13,6 +13,7 @@
 #ifndef PN_DATA_AUGMENT_H
 #define PN_DATA_AUGMENT_H
 #include "base/status.h"
+#include "base/team.h"
 #include "data/gather.h"
 
 #define PN_AUGMENT_STEPS 16 /* steps of a list */
@@ -33,7 +34,8 @@ typedef struct pn_augment {
 pn_status pn_augment_init(pn_augment *a, const double *code, int64_t length, int64_t c, int64_t h, int64_t w, uint64_t seed, pn_error *e);
 /* Bytes that pn_augment_gather needs. */
 size_t pn_augment_scratch(const pn_augment *a, int dtype);
-/* dst[n, c, oh, ow] of dtype (float32 or float64): rows of s as pn_source_gather takes them, changed. place: of the first one in the batch of this step. */
+/* dst[n, c, oh, ow] of dtype (float32 or float64): rows of s as pn_source_gather takes them, changed. place: of the first one in the batch of this step. The
+ * poll of m is looked at within large pictures and between small ones; told to stop, it leaves the rest. */
 void pn_augment_gather(const pn_augment *a, const pn_source *s, const int64_t *index, int64_t first, int64_t n, uint64_t step, uint64_t place, int dtype,
-                       void *dst, void *scratch);
+                       void *dst, void *scratch, pn_member *m);
 #endif

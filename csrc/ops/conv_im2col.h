@@ -166,14 +166,15 @@ static int64_t R_(block_w)(const R_(block) *b, int64_t o) {
     return ((b->group * v->o + o) * v->c + b->channel) * conv_taps(v);
 }
 
-/* Fills the columns from x, all of it, or (x NULL) adds them up into gx. */
-static void R_(move_columns)(const pn_call *c, const R_(block) *b, const real *x, real *gx) {
+/* Fills the columns from x, all of it, or (x NULL) adds them up into gx. A kernel as large as a picture has more taps than pixels: the poll is looked at. */
+static void R_(move_columns)(const pn_call *c, pn_member *m, const R_(block) *b, const real *x, real *gx) {
     const pn_conv *v = b->v;
     const int64_t ld = conv_ld(R_(block_width)(b)), each = b->to - b->from, next = v->groups * v->c * v->h * v->w;
     real *row = b->columns;
+    int64_t done = 0;
     for (int64_t k = 0; k < b->channels; k++) {
         for (int64_t i = 0; i < v->kh; i++) {
-            for (int64_t j = 0; j < v->kw; j++, row += ld) {
+            for (int64_t j = 0; j < v->kw && !pn_member_paused(m, &done, 8 + b->images * each); j++, row += ld) {
                 const conv_tap t = conv_tap_of(v, i, j);
                 int64_t at = R_(block_x)(b) + k * v->h * v->w;
                 for (int64_t n = 0; n < b->images; n++, at += next) {
@@ -222,7 +223,7 @@ static void R_(output_block)(const pn_call *c, pn_member *m, R_(block) *b, const
     for (int64_t k = 0; io->bias && k < outs; k++) R_(pn_call_kernels)(c)->fill(y + k * ld, io->bias[b->group * v->o + o + k], width);
     for (int64_t i = 0; i < t->channels.count; i++) {
         R_(block_channels)(b, i);
-        if (!t->direct && !filled) R_(move_columns)(c, b, io->x, NULL);
+        if (!t->direct && !filled) R_(move_columns)(c, m, b, io->x, NULL);
         R_(pn_gemm_call) g = {.s = conv_product(v, t, CONV_OUTPUT, outs, b->channels * conv_taps(v), width), .c = y, .act = -1};
         g.a = io->w + R_(block_w)(b, o);
         g.b = t->direct ? io->x + R_(block_x)(b) + b->from : b->columns;
@@ -271,7 +272,7 @@ static void R_(input_block)(const pn_call *c, pn_member *m, const R_(block) *b, 
         g.add = true;
     }
     R_(block_product)(c, m, &g);
-    if (!t->direct) R_(move_columns)(c, b, NULL, io->to);
+    if (!t->direct) R_(move_columns)(c, m, b, NULL, io->to);
 }
 
 /* A member owns planes of gx: pixels of y whose taps overlap follow one another. */
@@ -298,7 +299,7 @@ static void R_(weight_block)(const pn_call *c, pn_member *m, const R_(block) *b,
     const conv_plan *t = b->t;
     const pn_gemm_shape s = conv_product(b->v, t, CONV_WEIGHT, b->v->o, b->channels * conv_taps(b->v), R_(block_width)(b));
     R_(pn_gemm_call) g = {.s = s, .c = to + R_(block_w)(b, 0), .add = add, .act = -1};
-    if (!t->direct) R_(move_columns)(c, b, io->x, NULL);
+    if (!t->direct) R_(move_columns)(c, m, b, io->x, NULL);
     if (t->joined) R_(move_joined)(c, b, io->y, NULL, 0, b->v->o, false);
     g.a = t->joined ? b->other : io->y + R_(block_y)(b, 0) + b->from;
     g.b = t->direct ? io->x + R_(block_x)(b) + b->from : b->columns;

@@ -27,9 +27,6 @@ static inline int pn_op_real(const pn_call *c) {
 
 static inline int64_t pn_blocks_of(int64_t n, int64_t block) { return n / block + (n % block != 0); }
 
-/* True once the run should stop: the rest of the op may be left undone, but every barrier must still be passed. */
-static inline bool pn_member_stopped(pn_member *m) { return m->index == 0 ? pn_poll_now(m->poll) : pn_poll_stopped(m->poll); }
-
 /* Between pieces of any size: whether to stop, asked once in about PN_PIECE / 4 elements. *done counts them, from 0 on. */
 static inline bool pn_member_paused(pn_member *m, int64_t *done, int64_t n) {
     *done += n;

@@ -32,24 +32,21 @@ PyObject *pn_py_augment_read(PyObject *o, uint64_t seed, pn_augment *a) {
     return pn_py_raise(&e);
 }
 
-#define PIECE ((int64_t)1 << 17) /* pixels between two looks at signals */
-
-/* All rows into `to`; false with an exception set. */
+/* All rows into `to`; false with an exception set. Signals are looked at as in a training. */
 static bool change_rows(const pn_augment *a, const pn_source *s, uint64_t step, int dtype, char *to) {
-    const size_t bytes = (size_t)(a->c * a->oh * a->ow) * pn_dtype_bytes(dtype);
-    const int64_t piece = a->room < PIECE ? PIECE / a->room : 1;
     void *scratch = pn_alloc(pn_augment_scratch(a, dtype));
-    bool fine = scratch != NULL;
-    if (!scratch) PyErr_NoMemory();
-    for (int64_t at = 0; fine && at < s->rows; at += piece) {
-        const int64_t n = s->rows - at < piece ? s->rows - at : piece;
-        void *token = pn_py_release_for((double)n * (double)a->room);
-        pn_augment_gather(a, s, NULL, at, n, step, (uint64_t)at, dtype, to + (size_t)at * bytes, scratch);
-        pn_py_acquire(token);
-        fine = !PyErr_CheckSignals();
-    }
+    if (!scratch) return PyErr_NoMemory() != NULL;
+    pn_poll poll;
+    pn_poll_init(&poll, pn_py_ask, NULL);
+    pn_member alone = {.count = 1, .poll = &poll};
+    void *token = pn_py_release_for((double)s->rows * (double)a->room);
+    pn_augment_gather(a, s, NULL, 0, s->rows, step, 0, dtype, to, scratch, &alone);
+    pn_py_acquire(token);
     pn_free(scratch);
-    return fine;
+    pn_error e;
+    if (!pn_poll_stopped(&poll)) return !PyErr_CheckSignals();
+    pn_fail(&e, PN_E_INTERRUPTED, "interrupted");
+    return pn_py_raise(&e) != NULL;
 }
 
 PyDoc_STRVAR(augment_doc, "augment(array, numbers, seed, step, dtype, /)\n--\n\n"

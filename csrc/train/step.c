@@ -32,10 +32,10 @@ static void gather(pn_trainer *t, pn_member *m) {
             char *to = (char *)pn_plan_input(t->plan, i) + (size_t)(at * s->row_size) * pn_dtype_bytes(dtype);
             const int64_t *index = t->order ? t->order + first : NULL;
             if (changed)
-                pn_augment_gather(&t->spec.augment, s, index, first, n, (uint64_t)t->progress.step, (uint64_t)at, dtype, to, m->scratch);
+                pn_augment_gather(&t->spec.augment, s, index, first, n, (uint64_t)t->progress.step, (uint64_t)at, dtype, to, m->scratch, m);
             else
                 pn_source_gather(s, index, first, n, dtype, to);
-            if (at + n < hi && (m->index ? pn_poll_stopped(m->poll) : pn_poll_now(m->poll))) return;
+            if (at + n < hi && pn_member_stopped(m)) return;
         }
     }
 }

@@ -40,10 +40,10 @@ static void check(int list, int64_t h, int64_t w, int dtype) {
     char *y = malloc(ROWS * row), *one = malloc(row), *room = malloc(scratch);
     for (int64_t i = 0; i < ROWS * 2 * h * w; i++) x[i] = (float)(i + 1);
     const pn_source s = pictures(x, h, w);
-    pn_augment_gather(&a, &s, NULL, 0, ROWS, 3, 0, dtype, y, room);
+    pn_augment_gather(&a, &s, NULL, 0, ROWS, 3, 0, dtype, y, room, NULL);
     for (int64_t i = ROWS; i-- > 0;) {
         memset(room, 0xFF, scratch); /* NaN, should anything be read before it is written */
-        pn_augment_gather(&a, &s, &i, 0, 1, 3, (uint64_t)i, dtype, one, room);
+        pn_augment_gather(&a, &s, &i, 0, 1, 3, (uint64_t)i, dtype, one, room, NULL);
         CHECK(!memcmp(one, y + (size_t)i * row, row), "list %d, %lld x %lld, row %lld", list, (long long)h, (long long)w, (long long)i);
     }
     free(x), free(y), free(one), free(room);
@@ -59,6 +59,39 @@ TEST(pictures_are_changed_by_their_place) {
             }
         }
     }
+}
+
+/* Every kind of change looks at the poll within one picture: told to stop, it leaves the end. */
+TEST(large_pictures_stop) {
+    static const double large[][16] = {
+        {PN_AUGMENT_SHIFT, 2, 1, 1},
+        {PN_AUGMENT_CROP, 4, 1200, 1100, 2, 2},
+        {PN_AUGMENT_FLIP, 1, 1},
+        {PN_AUGMENT_AFFINE, 8, 30, 30, 3, 3, 1, 1, 0, 0},
+        {PN_AUGMENT_NORMALIZE, 4, 1, 2, 3, 4},
+    };
+    static const int64_t length[] = {4, 6, 3, 10, 6};
+    const int64_t h = 1300, w = 1200, n = 2 * h * w;
+    float *x = calloc((size_t)n, sizeof *x), *y = malloc((size_t)n * sizeof *y);
+    const pn_source s = pictures(x, h, w);
+    for (int i = 0; i < 5; i++) {
+        pn_augment a;
+        pn_error e;
+        CHECK(pn_augment_init(&a, large[i], length[i], 2, h, w, 7, &e) == PN_OK, "%s", e.text);
+        const int64_t out = 2 * a.oh * a.ow;
+        void *room = malloc(pn_augment_scratch(&a, PN_F32));
+        pn_poll poll;
+        pn_poll_init(&poll, NULL, NULL);
+        pn_member m = {.count = 1, .poll = &poll};
+        for (int stop = 0; stop < 2; stop++) {
+            atomic_store(&poll.stop, stop);
+            y[out - 1] = 77;
+            pn_augment_gather(&a, &s, NULL, 0, 1, 3, 0, PN_F32, y, room, &m);
+            CHECK((y[out - 1] == 77) == stop, "kind %d: the end is %g", (int)large[i][0], (double)y[out - 1]);
+        }
+        free(room);
+    }
+    free(x), free(y);
 }
 
 TEST(no_list_no_scratch) {

@@ -74,7 +74,7 @@ def measure(size: str) -> list[Figure]:
     if size != "sample":
         for name, arguments in (
             ("address-undefined", ["--sanitize", "address,undefined"]),
-            ("thread", ["--sanitize", "thread", "--only", "test_team,test_graph"]),
+            ("thread", ["--sanitize", "thread", "--only", "test_team,test_graph,test_races"]),
         ):
             reports, code = c_tests(*arguments)
             figures.append(Figure(f"3-{name}-sanitizer-reports", reports, "reports", reports == 0 and code == 0))
