@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from pyneuro import _core
-from pyneuro._fit import arrays, scrutiny
+from pyneuro._fit import arrays
 from pyneuro._fit import program as programs
 from pyneuro._fit.metrics import metric_list
-from pyneuro._fit.plans import Dynamic, cache_of, fingerprint, modes, record
+from pyneuro._fit.plans import Dynamic, cache_of, fingerprint, forward_plan, modes
 from pyneuro._fit.runners import EagerRunner, PlanRunner, Rules
 from pyneuro.nn import _check
 
@@ -121,7 +121,6 @@ def _key(net, x, batch, rows):
 
 def _build(net, x, batch, rows):
     """(plan for whole batches, plan for the last or None, dtypes, keys). Raises Dynamic."""
-    user_code = fingerprint(net) is None
     found = {}
 
     def make_plan(n):
@@ -134,15 +133,7 @@ def _build(net, x, batch, rows):
             return inputs, outputs
 
         with modes(net, False):
-            recorder, (inputs, outputs) = record(net, run, user_code)
-            try:
-                scrutiny.examine(x.parts, inputs, outputs)
-                return _core.Plan(recorder, inputs, outputs)
-            except RuntimeError as error:
-                raise Dynamic(str(error)) from None
-            finally:
-                del inputs, outputs
-                recorder.close()
+            return forward_plan(net, run, x.parts)
 
     left = rows % batch
     whole, tail = make_plan(batch), make_plan(left) if left else None

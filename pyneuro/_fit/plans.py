@@ -7,6 +7,7 @@ User code is recorded twice and compared, and again at every call, because what 
 from collections import OrderedDict
 
 from pyneuro import _core
+from pyneuro._fit import scrutiny
 from pyneuro.nn.module import layer_labels, modes
 
 MOST = 16  # plans kept with one network
@@ -135,6 +136,33 @@ def record_once(net, run):
     return recorder, result
 
 
+def compile_run(net, run, user_code, examine=None, options=(), keep=False):
+    """Records `run(make)` -> (input tensors, output tensors) and compiles it: (plan, recorder when it is to be kept).
+
+    examine(inputs, outputs) looks at the recording before. options: of `_core.Plan`. Raises Dynamic when there can be
+    no plan.
+    """
+    recorder, (inputs, outputs) = record(net, run, user_code)
+    plan = None
+    try:
+        if examine is not None:
+            examine(inputs, outputs)
+        plan = _core.Plan(recorder, inputs, outputs, *options)
+    except RuntimeError as error:  # hooks, or values written in place: only teaching mode does them justice
+        raise Dynamic(str(error)) from None
+    finally:
+        if plan is None or not keep:
+            recorder.close()
+    return plan, recorder if keep else None
+
+
+def forward_plan(net, run, parts):
+    """The plan of a forward pass `run(make)` on rows of `parts`, see `compile_run`."""
+    return compile_run(
+        net, run, fingerprint(net) is None, lambda inputs, outputs: scrutiny.examine(parts, inputs, outputs)
+    )[0]
+
+
 class Plans:
     """Plans of one program for the batch sizes of one call of fit, evaluate or predict.
 
@@ -157,19 +185,14 @@ class Plans:
         return self._used[rows]
 
     def _build(self, index):
-        recorder, (inputs, outputs) = record(self.net, lambda make: self.run(index, make), self.user_code)
-        try:
-            if self.examine is not None:
-                self.examine(inputs, outputs)
-            return _core.Plan(recorder, inputs, outputs, self.training, self.core, self.keep_gradients)
-        except RuntimeError as error:  # hooks, or values written in place: only teaching mode does them justice
-            raise Dynamic(str(error)) from None
-        finally:
-            del inputs, outputs
-            if self.user_code and self._first is None:
-                self._first = index, recorder  # to be compared with
-            else:
-                recorder.close()
+        keep = self.user_code and self._first is None  # to be compared with
+        options = self.training, self.core, self.keep_gradients
+        plan, recorder = compile_run(
+            self.net, lambda make: self.run(index, make), self.user_code, self.examine, options, keep
+        )
+        if keep:
+            self._first = index, recorder
+        return plan
 
     def is_current(self):
         """Whether the user's code still does what was recorded: a value from outside the network, which a loss or a

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyneuro import _core, optim
-from pyneuro._fit import arrays, scrutiny
+from pyneuro._fit import arrays
 from pyneuro._fit import program as programs
-from pyneuro._fit.plans import Dynamic, Plans, fingerprint, modes, record
+from pyneuro._fit.plans import Dynamic, Plans, fingerprint, forward_plan, modes
 from pyneuro.nn import _check
 
 LONG = 20  # rows from which a second table adds up what many layers do alike
@@ -192,15 +192,7 @@ def _forward_plan(net, x, target, rows, loss, loss_weights, optimizer):
             inputs = [make(p.rows(slice(0, rows))) for p in x.parts]
             return inputs, programs.flatten(programs.call(net, x, inputs), net._label())[0]
 
-        recorder, (inputs, outputs) = record(net, run, fingerprint(net) is None)
-        try:
-            scrutiny.examine(x.parts, inputs, outputs)
-            return _core.Plan(recorder, inputs, outputs)
-        except RuntimeError as error:
-            raise Dynamic(str(error)) from None
-        finally:
-            del inputs, outputs
-            recorder.close()
+        return forward_plan(net, run, x.parts)
 
 
 def _rows(found, seconds, training, parameters):

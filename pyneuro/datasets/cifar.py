@@ -37,7 +37,7 @@ _SMALL_FILE = {
 }  # fmt: skip
 
 
-def cifar10(path=None, *, small=False, flat=False, dtype="uint8"):
+def cifar10(path=None, *, small=False, flat=False, dtype="uint8", download=True):
     """50 000 + 10 000 colour pictures of 32 x 32 pixels in 10 classes, whose names are in `CIFAR10_CLASSES`.
 
     path: an archive or an unpacked folder, read as it is; None looks where `mnist` does, and fetches the binary archive
@@ -46,6 +46,7 @@ def cifar10(path=None, *, small=False, flat=False, dtype="uint8"):
     flat: rows of 3072 numbers instead of images (n, 3, 32, 32).
     dtype: "uint8", the raw pixels 0..255 (180 MB; networks convert batches as they train), or "float32" or "float64" in
         [0, 1].
+    download: False fetches nothing, and raises FileNotFoundError (an OSError) when there is nothing.
 
     Returns X_train, y_train, X_test, y_test; y int64 with the classes 0..9. Raises DataError when a file is truncated,
     damaged or not the published one, OSError when none can be found or fetched, ImportError when a download needs
@@ -59,7 +60,7 @@ def cifar10(path=None, *, small=False, flat=False, dtype="uint8"):
     _check.choice("cifar10", "dtype", str(np.dtype(dtype)), ("float32", "float64", "uint8"))
     arrays = _small_set() if small and path is None else None
     if arrays is None:
-        arrays = _whole(*_source(path))
+        arrays = _whole(*_source(path, download))
         if small:
             first, last = SMALL
             arrays = [part[:n] for part, n in zip(arrays, (first, first, last, last), strict=True)]
@@ -70,7 +71,7 @@ def cifar10(path=None, *, small=False, flat=False, dtype="uint8"):
 # ---- where ----
 
 
-def _source(path):
+def _source(path, download):
     """(path of a folder with the six files, or of an archive; content of the archive or None)."""
     if path is not None:
         path = os.fspath(path)
@@ -88,6 +89,10 @@ def _source(path):
             data = images.read_published("cifar10", os.path.join(folder, name), *published)
             if data is not None:
                 return os.path.join(folder, name), data
+    if not download:
+        raise FileNotFoundError(
+            "cifar10 is not here: datasets.fetch('cifar10') fetches it (170 MB), PYNEURO_DATA names a folder to look in"
+        )
     return images._find("cifar10", "cifar-10-binary.tar.gz")
 
 

@@ -1,11 +1,15 @@
-"""Pictures of computations. `pn.draw(y)` draws how y was computed; the result shows itself in a notebook."""
+"""Pictures of computations. `pn.draw(y)` draws how y was computed; the result shows itself in a notebook.
+
+`interact` gives a picture sliders, `Live` redraws one in its place.
+"""
 
 from pathlib import Path
 
 from pyneuro import _core
 from pyneuro._callable import make_callable
+from pyneuro.draw.interactive import Interactive, Live, interact
 
-__all__ = ["COLOURS", "Drawing", "draw", "style"]
+__all__ = ["COLOURS", "Drawing", "Interactive", "Live", "draw", "interact", "style"]
 
 # Okabe and Ito 2008: colours that colour-blind people tell apart, the readable ones on white first.
 COLOURS = {

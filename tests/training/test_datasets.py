@@ -346,6 +346,14 @@ def test_real_files(name, load, mean, std, monkeypatch):
     assert np.array_equal(scaled, X_test.astype(np.float32) / np.float32(255))
 
 
+def test_cifar10_is_not_fetched_unasked(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYNEURO_DATA", str(tmp_path))
+    monkeypatch.setattr(images, "_cache", lambda name: str(tmp_path))
+    monkeypatch.setattr(images, "_download", lambda *a: pytest.fail("a download"))
+    with pytest.raises(FileNotFoundError, match=r"datasets.fetch\('cifar10'\) fetches it \(170 MB\)"):
+        datasets.cifar10(small=True, download=False)
+
+
 def test_the_small_cifar10(monkeypatch):
     folder = os.environ.get("PYNEURO_DATA") or str(SHARED)
     if not os.path.isdir(os.path.join(folder, "cifar10-small")):
