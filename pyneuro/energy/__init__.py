@@ -4,6 +4,7 @@ from pyneuro.energy import reference
 from pyneuro.energy._recall import Recall
 from pyneuro.energy.associative import BAM, DenseMemory, SequenceMemory
 from pyneuro.energy.exact import Exact
+from pyneuro.energy.graded import GradedHopfield
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
 from pyneuro.energy.memory import Attractors, Capacity, capacity, mean_field_overlap
@@ -13,11 +14,13 @@ from pyneuro.energy.rbm import RBM
 from pyneuro.energy.results import Annealing, Estimate, Population, Samples, Tempering, Work
 from pyneuro.energy.schedules import Geometric, Linear, Logarithmic
 from pyneuro.energy.statistics import autocorrelation_time, binned_error
+from pyneuro.energy.tours import TSP, HopfieldTank, Tours
 from pyneuro.energy.transition import Transition
 
 __all__ = [
     "BAM",
     "RBM",
+    "TSP",
     "Annealing",
     "Attractors",
     "Capacity",
@@ -25,7 +28,9 @@ __all__ = [
     "Estimate",
     "Exact",
     "Geometric",
+    "GradedHopfield",
     "Hopfield",
+    "HopfieldTank",
     "Ising",
     "Linear",
     "Logarithmic",
@@ -35,6 +40,7 @@ __all__ = [
     "Samples",
     "SequenceMemory",
     "Tempering",
+    "Tours",
     "Transition",
     "Work",
     "autocorrelation_time",

@@ -16,6 +16,7 @@ MODELS = (
     "ModernHopfield",
     "BAM",
     "SequenceMemory",
+    "GradedHopfield",
     "BoltzmannMachine",
     "RBM",
     "DBN",

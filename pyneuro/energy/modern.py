@@ -6,7 +6,7 @@ from pyneuro import _core
 from pyneuro.energy._model import EnergyModel
 from pyneuro.nn import _check
 
-__all__ = ["ModernHopfield"]
+__all__ = ["ModernHopfield", "numbers"]
 
 
 class ModernHopfield(EnergyModel):
@@ -31,7 +31,7 @@ class ModernHopfield(EnergyModel):
 
     def fit(self, patterns):
         """Stores `patterns` (P, n), finite numbers, in place of those it had. Returns the memory."""
-        rows, _ = _numbers("patterns", patterns)
+        rows, _ = numbers("patterns", patterns)
         if not len(rows):
             raise ValueError(f"patterns must have at least one row, got shape {rows.shape}")
         self._fill({"patterns": rows})
@@ -53,10 +53,10 @@ class ModernHopfield(EnergyModel):
             raise RuntimeError("this ModernHopfield has no patterns yet: call fit first")
         patterns, steps = self.patterns, _check.size("recall", "steps", steps, 0)
         tolerance = _check.number("recall", "tolerance", tolerance, 0)
-        state, single = _numbers("x", x, patterns.shape[1])
+        state, single = numbers("x", x, patterns.shape[1])
         read = out = None
         if values is not None:
-            read = _numbers("values", values)[0]
+            read = numbers("values", values)[0]
             if len(read) != len(patterns) or not steps:
                 raise ValueError(
                     f"recall: values must have a row for each pattern, {len(patterns)}, got shape {read.shape}, and at "
@@ -86,7 +86,7 @@ class ModernHopfield(EnergyModel):
         return super().load_state_dict(state)
 
     def _fill(self, arrays):
-        self.patterns = _numbers("patterns", arrays["patterns"])[0]
+        self.patterns = numbers("patterns", arrays["patterns"])[0]
         self.patterns.flags.writeable = False
 
 
@@ -114,7 +114,7 @@ class Retrieval:
         return f"Retrieval(output={self.output.shape}, steps={np.max(self.steps)})"
 
 
-def _numbers(name, values, n=None):
+def numbers(name, values, n=None):
     """`values` as float64 (R, n), and whether they were one row."""
     try:
         array = np.asarray(values)
