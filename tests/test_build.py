@@ -65,9 +65,13 @@ def test_wheel_is_small_and_complete(wheel):
         assert path.relative_to(ROOT).as_posix() in names
     for path in (ROOT / "csrc").rglob("*.[ch]"):
         assert "pyneuro/_csrc/" + path.relative_to(ROOT / "csrc").as_posix() in names
-    assert {"pyneuro/py.typed", "pyneuro/_core.pyi", "pyneuro/_csrc/ops/ops.def", "pyneuro/datasets/digits.npz"} <= set(
-        names
-    )
+    assert {
+        "pyneuro/py.typed",
+        "pyneuro/_core.pyi",
+        "pyneuro/_csrc/ops/ops.def",
+        "pyneuro/datasets/digits.npz",
+        "pyneuro/datasets/letters.txt",
+    } <= set(names)
     others = {name.split("/")[0] for name in names} - {"pyneuro"}
     assert len(others) == 1 and next(iter(others)).endswith(".dist-info"), others
     assert any(name.endswith("licenses/LICENSE") for name in names)

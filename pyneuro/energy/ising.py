@@ -67,7 +67,7 @@ class Ising(Sampling, EnergyModel):
         periodic: whether it closes to a torus, one bool or one for each axis.
         kind: "ring", "square", "cubic" (by the number of axes), "triangular" (along both axes and the diagonal
         (+1, +1)) or "honeycomb" (a wall of bricks: along axis 1, and along axis 0 from sites with even row + column).
-        seed: of random bonds; kept as `model.seed`.
+        h: one number, or fields of shape (n,) or `shape`. seed: of random bonds; kept as `model.seed`.
 
         >>> from pyneuro import energy
         >>> model = energy.Ising.lattice((4, 4))
@@ -78,6 +78,7 @@ class Ising(Sampling, EnergyModel):
         """
         sides, kind = lattices.read_shape(shape, kind)
         periodic = lattices.read_periodic(periodic, sides)
+        h = np.reshape(h, -1) if np.shape(h) == sides else h
         directions = {"triangular": 3, "honeycomb": 2}.get(kind, len(sides))
         strength, bonds, seed = lattices.bond_strengths(J, (directions, *sides), seed)
         if kind in ("triangular", "honeycomb") or strength is None or strength == 0:
@@ -393,6 +394,14 @@ class Ising(Sampling, EnergyModel):
                 self._couplings = made
         except (ValueError, TypeError) as error:
             raise StateError(f"Ising: {error}") from None
+
+    def __getstate__(self):
+        return {"config": self._config(), "arrays": self._arrays(), "seed": self.seed, "labels": self.labels}
+
+    def __setstate__(self, state):
+        arrays = state["arrays"]
+        made = self._empty(state["config"], {name: (a.dtype, a.shape) for name, a in arrays.items()})
+        vars(self).update(vars(made.load_state_dict(arrays)), seed=state["seed"], labels=state["labels"])
 
     @classmethod
     def _empty(cls, config, shapes):

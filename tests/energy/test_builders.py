@@ -1,6 +1,8 @@
 """Models of spins made in every way there is, and the sentences for what is none."""
 
+import copy
 import itertools
+import pickle
 import time
 
 import numpy as np
@@ -77,6 +79,7 @@ def test_fields():
     assert Ising([[0, 1], [1, 0]]).h is None and Ising([[0, 1], [1, 0]], h=0).h is None
     assert Ising([[0, 1], [1, 0]], h=2).h.tolist() == [2, 2]
     assert Ising([(0, 1, 1)], h=[0, 1, 2]).n == 3
+    assert Ising.lattice((3, 4), h=np.arange(12.0).reshape(3, 4)).h.tolist() == list(range(12))
 
 
 @pytest.mark.parametrize(
@@ -346,6 +349,16 @@ def test_saved_and_loaded(make, tmp_path):
     assert set(again.state_dict()) == set(model.state_dict())
     again.load_state_dict(model.state_dict())
     assert again.exact(1.0).lnZ == model.exact(1.0).lnZ if model.n < 20 else again.n == 60
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_copied_and_pickled(make):
+    model = make()
+    for again in (copy.deepcopy(model), copy.copy(model), pickle.loads(pickle.dumps(model))):
+        assert type(again) is Ising and repr(again) == repr(model)
+        assert (again.seed, again.labels, again.offset) == (model.seed, model.labels, model.offset)
+        np.testing.assert_array_equal(again.M, model.M)
+        assert again.h is model.h or (again.h == model.h).all()
 
 
 def test_a_state_that_does_not_fit():
