@@ -11,10 +11,23 @@ typedef struct reference {
     int64_t chunk;  /* proposals of a phase */
 } reference;
 
+#define TABLE 32 /* local fields of whole couplings up to this have their probabilities in a table */
+
+/* Probability of a flip for 2 s f of each whole s f from -TABLE to TABLE. */
+typedef struct chances {
+    bool known;
+    double p[2 * TABLE + 1];
+} chances;
+
+static void prepare(chances *c, const pn_couplings *m, pn_rule rule, double temperature, int64_t proposals) {
+    c->known = m->whole && m->reach <= TABLE && proposals > 4 * TABLE;
+    for (int k = -TABLE; c->known && k <= TABLE; k++) c->p[k + TABLE] = pn_rule_probability(rule, 2.0 * k, temperature);
+}
+
 /* The lecture draws a new value from {-1, +1}: half of the proposals are the old one, and change nothing. */
-static inline bool accepts(const pn_task *task, double change, double temperature, pn_xoshiro *random) {
+static inline bool accepts(const pn_task *task, const chances *c, double pull, double temperature, pn_xoshiro *random) {
     if (task->rule == PN_RULE_LECTURE && pn_xoshiro_next(random) >> 63) return false;
-    const double p = pn_rule_probability(task->rule, change, temperature);
+    const double p = c->known ? c->p[(int)pull + TABLE] : pn_rule_probability(task->rule, 2 * pull, temperature);
     return p >= 1 || pn_scalar_unit(random) < p;
 }
 
@@ -27,12 +40,14 @@ static void run(pn_engine *g, int64_t group, const double *temperature, int64_t 
     const int64_t lo = phase * r->chunk, hi = lo + r->chunk < m->n ? lo + r->chunk : m->n;
     double energy = 0;
     int64_t sum = 0, accepted = 0;
+    chances c;
     (void)part;
+    prepare(&c, m, g->task.rule, *temperature, hi - lo);
     for (int64_t k = lo; k < hi; k++) {
         const int64_t i = random_order ? pn_scalar_below(&random, m->n) : r->visit ? r->visit[k] : k;
-        const double change = 2 * s[i] * pn_graph_field(&r->scalar.graph, m, s, i);
-        if (!accepts(&g->task, change, *temperature, &random)) continue;
-        energy += change;
+        const double pull = s[i] * pn_graph_field(&r->scalar.graph, m, s, i);
+        if (!accepts(&g->task, &c, pull, *temperature, &random)) continue;
+        energy += 2 * pull;
         sum -= 2 * s[i];
         s[i] = (int8_t)-s[i];
         accepted++;

@@ -3,6 +3,7 @@
 from pyneuro.energy import reference
 from pyneuro.energy._recall import Recall
 from pyneuro.energy.associative import BAM, DenseMemory, SequenceMemory
+from pyneuro.energy.critical import CriticalPoint, find_tc
 from pyneuro.energy.exact import Exact
 from pyneuro.energy.graded import GradedHopfield
 from pyneuro.energy.hopfield import Hopfield
@@ -24,6 +25,7 @@ __all__ = [
     "Annealing",
     "Attractors",
     "Capacity",
+    "CriticalPoint",
     "DenseMemory",
     "Estimate",
     "Exact",
@@ -46,6 +48,7 @@ __all__ = [
     "autocorrelation_time",
     "binned_error",
     "capacity",
+    "find_tc",
     "flipped",
     "mean_field_overlap",
     "random_patterns",

@@ -16,13 +16,15 @@ ORDERS = ("random", "sequential", "checkerboard")
 SLICE_SECONDS = 0.1
 
 
-def whole(name, value, least):
-    """A whole number >= least, or an exception that names the argument."""
+def whole(name, value, least, limit=2**53):
+    """A whole number from least to limit - 1, or an exception that names the argument."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     number = value.__index__()
-    if not least <= number < 2**53:
+    if number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
+    if number >= limit:
+        raise ValueError(f"{name} must be below {limit}, got {number}")
     return number
 
 
@@ -151,6 +153,4 @@ def check_common(rule, order, engine, seed):
         one_of("order", order, ORDERS)
     if engine is not None:
         one_of("engine", engine, _core.engine_names())
-    if seed is not None and not 0 <= whole("seed", seed, 0) < 2**64:
-        raise ValueError(f"seed must be below 2**64, got {seed}")
-    return RULES[one_of("rule", rule, RULES)], order, seed
+    return RULES[one_of("rule", rule, RULES)], order, None if seed is None else whole("seed", seed, 0, 2**64)
