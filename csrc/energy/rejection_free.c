@@ -1,5 +1,5 @@
 /* The engine "rejection_free": the n-fold way. Every spin waits for its flip with a rate equal to its probability of acceptance, as if it were proposed once a unit of
- * time on average; no proposal is lost. A sweep is n units of time, and records are taken at the end of sweeps: at equal times, so that their plain means
+ * time on average; no proposal is lost. A sweep is one unit of time, and records are taken at the end of sweeps: at equal times, so that their plain means
  * are means over time. Waiting has no memory, so it may be cut anywhere.
  *
  * Rates are the leaves of a binary tree of sums. Fields of real couplings are summed anew (degree^2 a flip), so nothing drifts. proposed counts n a
@@ -91,7 +91,7 @@ static void run(pn_engine *g, int64_t group, const double *temperature, int64_t 
     }
     pn_xoshiro random = *pn_scalar_random(&w->scalar, group);
     g->proposed[group] += (uint64_t)(hi - lo);
-    g->accepted[group] += (uint64_t)pass(w, group, *temperature, (double)(hi - lo), &random);
+    g->accepted[group] += (uint64_t)pass(w, group, *temperature, (double)(hi - lo) / (double)g->m->n, &random);
     *pn_scalar_random(&w->scalar, group) = random;
 }
 

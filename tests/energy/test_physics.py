@@ -49,10 +49,14 @@ def agrees(run, wanted, scale=1.0):
 
 
 def runner(model, T, task):
+    """From all up below T_c, where random starts freeze in stripes; above T_c clusters are small, so there are more."""
+    start = np.ones(model.n, np.int8) if T < 2.3 else None
+    sweeps = 100 if T < 2.3 or task[1] != "wolff" else 3000
+
     def run(seed, longer):
-        start = np.ones(model.n, np.int8)
         replicas = replicas_for(model, task)
-        return law.sample(model, T, task, sweeps=100 * longer, burn_in=100, replicas=replicas, start=start, seed=seed)
+        more = {"replicas": replicas, "start": start, "seed": seed}
+        return law.sample(model, T, task, sweeps=sweeps * longer, burn_in=sweeps, **more)
 
     return run
 
