@@ -202,7 +202,7 @@ def convolution(rng, name):
         ((2, 3, 4, 3), (2, 3, 2, 2), {}),
     ]
     for k, (x, w, attrs) in enumerate(plain):
-        winograd = w[2] == w[3] > 1 and not {"stride", "dilation"} & attrs.keys()
+        winograd = x[2] >= w[2] == w[3] > 1 and not {"stride", "dilation"} & attrs.keys()
         fewer = ("winograd4", *(["winograd2"] if w[2] == 3 else [])) if winograd else ()
         for algorithm in ("naive", "im2col", "direct", *fewer):
             given = {**attrs, "algorithm": algorithm}
