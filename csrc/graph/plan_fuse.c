@@ -1,4 +1,5 @@
-/* Fusion: an activation behind a product or convolution is computed while the product is in cache; large dense weights are updated while their gradient is. */
+/* Fusion: an activation behind a product or convolution is computed while the product is in cache; large dense weights are updated while their gradient is.
+ * And order: relu goes behind max pooling. */
 #include <math.h>
 #include <string.h>
 
@@ -76,9 +77,38 @@ static void fuse_residuals(plan_builder *b, const int *last_reader) {
     }
 }
 
+/* relu, and behind it nothing but a max pooling: max(relu x) = relu(max x), and where they differ in which element is the maximum, relu gives it no
+ * gradient. The other way round, relu and its gradient have fewer elements. */
+static bool can_swap(const plan_builder *b, const plan_node *relu, const plan_node *pool) {
+    const plan_value *x = &b->values[relu->in[0]], *between = &b->values[relu->out[0]], *y = &b->values[pool->out[0]];
+    if (pool->op != pn_op_find("max_pool2d")) return false;
+    const pn_value *padding = &pool->attrs[pn_op_field(pool->op, "padding")];
+    for (int i = 0; i < padding->n; i++) {
+        if (padding->ints[i]) return false; /* a window of nothing but padding gives -inf */
+    }
+    return relu->attrs[0].f == 0 && !between->kept && between->layout == x->layout && y->layout == x->layout && relu->differentiable == pool->differentiable &&
+           pn_shape_size(&y->shape) <= pn_shape_size(&x->shape) / 2;
+}
+
+static void swap_poolings(plan_builder *b, const int *last_reader) {
+    const pn_op *op = pn_op_find("relu");
+    for (int i = 0; i < b->n_nodes; i++) {
+        plan_node *n = &b->nodes[i];
+        const int reader = n->live && n->op == op ? only_reader(b, n->out[0], last_reader) : -1;
+        if (reader < 0 || !can_swap(b, n, &b->nodes[reader])) continue;
+        plan_node *behind = &b->nodes[reader];
+        const plan_node relu = *n;
+        const int x = n->in[0], between = n->out[0], y = behind->out[0];
+        *n = *behind, *behind = relu;
+        n->in[0] = x, n->out[0] = between, behind->in[0] = between, behind->out[0] = y;
+        b->values[between].shape = b->values[y].shape; /* producers and readers are where they were */
+    }
+}
+
 void pn_plan_fuse_activations(plan_builder *b) {
     const int *last_reader = count_uses(b);
     if (!last_reader || !b->spec->fuse) return;
+    swap_poolings(b, last_reader);
     fuse_residuals(b, last_reader);
     for (int i = 0; i < b->n_nodes; i++) {
         plan_node *n = &b->nodes[i];

@@ -146,7 +146,10 @@ GEMM_INLINE void R_(wino_input_all)(const int n, const int m, const R_(pn_wino_t
             const real *x = t->x + c * t->plane + p->at;
             real *v = t->v + (c * t->tiles + k) * WINO_LANES;
             const bool whole = p->top == 0 && p->left == 0 && p->bottom == n && p->right == n && p->lanes == WINO_LANES;
-            R_(wino_ahead)(x + t->plane, t->row, n, m, false);
+            if (k == 0 || p->at != p[-1].at + m * WINO_LANES) /* no neighbour fetches its first columns */
+                R_(wino_ahead)(x + t->plane, t->row, n, n, false);
+            else
+                R_(wino_ahead)(x + t->plane, t->row, n, m, false);
             for (int s = 0; s < WINO_LANES; s += V_LANES) {
                 if (whole)
                     R_(wino_input_tile)(n, true, x + s, t->row, p, V_LANES, v + s, t->ldv);
