@@ -78,7 +78,7 @@ static void fuse_residuals(plan_builder *b, const int *last_reader) {
 }
 
 /* relu, and behind it nothing but a max pooling: max(relu x) = relu(max x), and where they differ in which element is the maximum, relu gives it no
- * gradient. The other way round, relu and its gradient have fewer elements. */
+ * gradient. The other way round, relu and its gradient have fewer elements. In evaluation relu costs least where its input is made. */
 static bool can_swap(const plan_builder *b, const plan_node *relu, const plan_node *pool) {
     const plan_value *x = &b->values[relu->in[0]], *between = &b->values[relu->out[0]], *y = &b->values[pool->out[0]];
     if (pool->op != pn_op_find("max_pool2d")) return false;
@@ -108,7 +108,7 @@ static void swap_poolings(plan_builder *b, const int *last_reader) {
 void pn_plan_fuse_activations(plan_builder *b) {
     const int *last_reader = count_uses(b);
     if (!last_reader || !b->spec->fuse) return;
-    swap_poolings(b, last_reader);
+    if (b->spec->training) swap_poolings(b, last_reader);
     fuse_residuals(b, last_reader);
     for (int i = 0; i < b->n_nodes; i++) {
         plan_node *n = &b->nodes[i];

@@ -39,6 +39,28 @@ def test_an_activation_is_fused(activation, algorithm):
         np.testing.assert_allclose(a, b, **tolerances.FUSION)
 
 
+@pytest.mark.parametrize(("batch", "algorithm"), [(6, "im2col"), (16, "direct")])
+@pytest.mark.parametrize(
+    ("pool", "features", "behind"),
+    [(nn.MaxPool2d(2), 80, True), (nn.MaxPool2d(3, 2), 60, True), (nn.MaxPool2d(3, 2, padding=1), 100, False)],
+)
+def test_relu_goes_behind_max_pooling(pool, features, behind, batch, algorithm):
+    """Windows without a positive number and with equal ones included: pictures of three grey values."""
+    net = nn.Sequential(
+        nn.Conv2d(2, 5, 3, padding=1, algorithm=algorithm), nn.ReLU(), pool,
+        nn.Flatten(), nn.Linear(features, 3), seed=2,
+    ).to("float64")  # fmt: skip
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(-1, 2, (batch, 2, 9, 8)).astype(np.float64), rng.integers(0, 3, batch)
+    pooled = net[2](net[0](x)).numpy()
+    assert pooled.min() < 0 < pooled.max()
+    found, texts = fused_and_not(net, x, y)
+    assert ["conv2d+relu" in text for text in texts] == [not behind, False]
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=tolerances.NEARLY_BITS)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(a, b, **tolerances.FUSION)
+
+
 def test_an_output_that_is_used_twice_is_not_fused():
     class Skip(nn.Module):
         def __init__(self):
