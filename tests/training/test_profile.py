@@ -23,7 +23,7 @@ def small():
 
 def ops(profile):
     """(layer, op, pass) of all rows, without reorders between layouts: where those stand hangs on shapes."""
-    found = [(row.layer.partition("(")[0], row.op.partition(" ")[0], row.phase) for row in profile.rows]
+    found = [(row.layer.partition("(")[0].strip(), row.op.partition(" ")[0], row.phase) for row in profile.rows]
     return [row for row in found if row[1] != "reorder"]
 
 
