@@ -154,9 +154,7 @@ def _weights(file, n):
         full[columns, rows] = found
     if (full != full.T).any() or full.min() < 0:
         i, j = np.argwhere((full != full.T) | (full < 0))[0] + 1
-        raise FileFormatError(
-            f"{file.path}: distances must be symmetric and not negative, those of {i} and {j} are not"
-        )
+        raise FileFormatError(f"{file.path}: the distances of {i} and {j} are not symmetric or negative")
     return full
 
 

@@ -17,7 +17,7 @@ import pyneuro as pn
 from pyneuro import _core, energy, nn, optim
 from tests.training.networks import Double
 
-from . import nets
+from . import hopfield_calls, nets
 
 
 @dataclass
@@ -377,6 +377,12 @@ def _ising_files() -> Case:
     return Case(call, lambda: model.state_dict()["sign"].tobytes())
 
 
+def _of(make: Callable[[], tuple]) -> Case:
+    """A case from (call, state, again or None)."""
+    call, state, again = make()
+    return Case(call, state, again or (lambda: None))
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "tensor": _tensor,
     "arithmetic": _arithmetic,
@@ -413,4 +419,5 @@ CASES: dict[str, Callable[[], Case]] = {
     "stream": _stream,
     "ising": _ising,
     "ising-files": _ising_files,
+    **{name: lambda make=make: _of(make) for name, make in hopfield_calls.CASES.items()},
 }

@@ -234,7 +234,49 @@ def energy_seeds() -> list[bytes]:
         argument(good[2], "shape", [4, 5]),
         argument(good[2], "kind", "kagome"),
     ]
-    return good + spoilt
+    x = np.array([[1, -1, 1, -1], [1, 1, -1, -1]], np.int8)
+    nets = [saved(net) for net in (energy.Hopfield().fit(x), energy.Hopfield(rule="storkey").fit(x))]
+    nets += [saved(energy.Hopfield.from_weights([[0, 1.5], [1.5, 0]])), saved(energy.DenseMemory().fit(x))]
+    spoilt += [
+        nets[0].replace(x.tobytes(), b"\x02" * 8), packed(*unpacked(nets[0].replace(x.tobytes(), b"\x02" * 8))),
+        packed(*unpacked(nets[2].replace(np.float64(1.5).tobytes(), np.float64(2.5).tobytes(), 1))),
+        changed(nets[0], lambda d, h: h.__setitem__("weights", h.pop("patterns"))),
+        changed(nets[0], lambda d, h: h["patterns"].__setitem__("shape", [8])),
+        changed(nets[1], lambda d, h: h["patterns"].__setitem__("shape", [1, 8])),
+        argument(nets[0], "scale", "x"), argument(nets[0], "epochs", -1), argument(nets[3], "degree", 1000),
+    ]  # fmt: skip
+    return good + nets + spoilt
+
+
+def tsplib_seeds() -> list[bytes]:
+    """Good problems and a good tour, then what must be refused."""
+    head = b"NAME: a\nTYPE: TSP\nDIMENSION: 4\nEDGE_WEIGHT_TYPE: %s\n"
+    places = b"NODE_COORD_SECTION\n1 0 0\n2 3.5 0\n3 0 4e1\n4 -1 .5\nEOF\n"
+    kinds = (b"EUC_2D", b"CEIL_2D", b"MAN_2D", b"MAX_2D", b"ATT", b"GEO")
+    good = [head % kind + places for kind in kinds]
+    shown = b"DISPLAY_DATA_SECTION:\n1 0 0\n2 1 0\n3 0 1\n4 1 1\n"
+    explicit = head % b"EXPLICIT" + b"EDGE_WEIGHT_FORMAT : %s \n" + shown + b"EDGE_WEIGHT_SECTION\n%s\nEOF\n"
+    upper = explicit % (b"UPPER_ROW", b"1 2 3\n4 5\n6")
+    full = explicit.replace(shown, b"") % (b"FULL_MATRIX", b"0 1 2 3 1 0 4 5 2 4 0 6 3 5 6 0")
+    tour = b"TYPE : TOUR\nDIMENSION : 4\nTOUR_SECTION\n1 3\n2 4\n-1\nEOF\n"
+    good += [upper, explicit % (b"LOWER_DIAG_ROW", b"0 1 0 2 3 0 4 5 6 0"), full, tour]
+    first = good[0]
+    bad = [
+        b"", b"\n\nEOF\n", b"words\n", b"\xff\n",
+        first.replace(b"DIMENSION", b"SIZE"), first.replace(b": 4", b": 4000000"), first.replace(b": 4", b": 2"),
+        first.replace(b": 4", b": x"), first.replace(b"EUC_2D", b"XRAY1"), first.replace(b"EDGE_WEIGHT_TYPE", b"EDGES"),
+        first.replace(b"NODE_COORD_SECTION", b"TOUR_SECTION"), first.replace(b"2 3.5 0", b"2 3.5"),
+        first.replace(b"2 3.5 0", b"2 3.5 x"), first.replace(b"2 3.5 0", b"1 3.5 0"),
+        first.replace(b"2 3.5 0", b"7 1 0"),
+        first.replace(b"2 3.5 0", b"1.5 1 0"), first.replace(b"2 3.5 0\n", b""), first.replace(b"3.5", b"1e300"),
+        first.replace(b"3.5", b"1e999"), upper.replace(b"UPPER_ROW", b"SPIRAL"), upper.replace(b"\n6", b""),
+        upper.replace(b"\n6", b"\n6" + b" 7" * 20), upper.replace(b"EDGE_WEIGHT_FORMAT", b"FORM"),
+        upper.replace(b"4 5", b"4 -5"), full.replace(b"0 1 2 3", b"0 9 2 3"),
+        upper.replace(b"EDGE_WEIGHT_SECTION", b"X:"),
+        tour.replace(b"2 4", b"2 2"), tour.replace(b"2 4", b"2 9"), tour.replace(b"2 4", b"2 4 1"),
+        tour.replace(b"2 4", b"2 1.5"), tour.replace(b"2 4", b"2"),
+    ]  # fmt: skip
+    return good + bad
 
 
 def gset_seeds() -> list[bytes]:

@@ -25,7 +25,7 @@ import pyneuro as pn
 from pyneuro import _files, checkpoint, energy, io
 from pyneuro.cli import tables
 from pyneuro.datasets import idx
-from pyneuro.energy import _model, formats, ising
+from pyneuro.energy import _model, formats, hopfield, ising, tsplib
 
 from . import corpus
 from .branches import Branches
@@ -59,6 +59,17 @@ CHECKPOINT_READ = {"read", "check", "restore", "_array", "_weights", "_optimizer
 IO_READ = {"load", "_no_architecture", "build", "module", "_container", "_tie", "_retype"}
 ENERGY_READ = {"of", "_check", "_fill", "_finite", "_empty", "_set_lattice"}
 GSET_READ = {"read_gset", "_parse", "_header", "_is_whole", "_edge"}
+HOPFIELD_READ = {"load_state_dict", "_fill", "_empty"}
+
+
+def read_tsplib(path: str) -> None:
+    """As a problem, or else as a tour."""
+    try:
+        energy.TSP.read(path)
+    except ValueError:
+        tsplib.read_tour(path)
+
+
 READERS = [
     Reader(
         "model", ".safetensors", pn.load, corpus.model_seeds, corpus.spoil_model, [(_files, FILES_READ), (io, IO_READ)]
@@ -77,9 +88,10 @@ READERS = [
         pn.load,
         corpus.energy_seeds,
         corpus.spoil_model,
-        [(_model, {"build"}), (ising, ENERGY_READ)],
+        [(_model, {"build"}), (ising, ENERGY_READ), (hopfield, HOPFIELD_READ)],
     ),
     Reader("gset", ".txt", energy.Ising.from_maxcut, corpus.gset_seeds, corpus.spoil_csv, [(formats, GSET_READ)]),
+    Reader("tsplib", ".tsp", read_tsplib, corpus.tsplib_seeds, corpus.spoil_csv, [(tsplib, None)]),
     Reader("idx", ".idx", idx.read_idx, corpus.idx_seeds, corpus.spoil_bytes, [(idx, None)]),
     Reader("csv", ".csv", tables.read, corpus.csv_seeds, corpus.spoil_csv, []),
     Reader("npz", ".npz", tables.read, corpus.npz_seeds, corpus.spoil_zip, [(tables, None)]),
