@@ -17,5 +17,5 @@ int pn_py_add_sampler(PyObject *module); /* ising_py.c */
 /* functions, file by file */
 extern PyMethodDef pn_py_memory_methods[], pn_py_tour_methods[];
 extern PyMethodDef pn_py_couplings_methods[], pn_py_ising_methods[], pn_py_exact_methods[], pn_py_hopfield_methods[], pn_py_learning_methods[],
-    pn_py_boltzmann_methods[], pn_py_rbm_exact_methods[];
+    pn_py_boltzmann_methods[], pn_py_rbm_exact_methods[], pn_py_machine_methods[];
 #endif

@@ -31,10 +31,10 @@ static int import_numpy(void) {
 }
 
 static bool add_functions(PyObject *module) {
-    PyMethodDef *const parts[] = {pn_py_convert_methods, pn_py_dlpack_methods,    pn_py_user_methods,     pn_py_inspect_methods,  pn_py_random_methods,
-                                  pn_py_tools_methods,   pn_py_op_methods,        pn_py_bench_methods,    pn_py_augment_methods,  pn_py_couplings_methods,
-                                  pn_py_ising_methods,   pn_py_exact_methods,     pn_py_hopfield_methods, pn_py_learning_methods, pn_py_memory_methods,
-                                  pn_py_tour_methods,    pn_py_boltzmann_methods, pn_py_rbm_exact_methods};
+    PyMethodDef *const parts[] = {pn_py_convert_methods, pn_py_dlpack_methods,    pn_py_user_methods,      pn_py_inspect_methods,  pn_py_random_methods,
+                                  pn_py_tools_methods,   pn_py_op_methods,        pn_py_bench_methods,     pn_py_augment_methods,  pn_py_couplings_methods,
+                                  pn_py_ising_methods,   pn_py_exact_methods,     pn_py_hopfield_methods,  pn_py_learning_methods, pn_py_memory_methods,
+                                  pn_py_tour_methods,    pn_py_boltzmann_methods, pn_py_rbm_exact_methods, pn_py_machine_methods};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (PyModule_AddFunctions(module, parts[i])) return false;
     }

@@ -1,9 +1,12 @@
 """Energy models: Ising, Hopfield, Boltzmann machines."""
 
 from pyneuro.energy import reference
+from pyneuro.energy._partition import AIS, Moments
 from pyneuro.energy._recall import Recall
 from pyneuro.energy.associative import BAM, DenseMemory, SequenceMemory
+from pyneuro.energy.boltzmann import BoltzmannMachine
 from pyneuro.energy.critical import CriticalPoint, find_tc
+from pyneuro.energy.encoders import Encoders, encoders
 from pyneuro.energy.exact import Exact
 from pyneuro.energy.graded import GradedHopfield
 from pyneuro.energy.hopfield import Hopfield
@@ -19,14 +22,17 @@ from pyneuro.energy.tours import TSP, HopfieldTank, Tours
 from pyneuro.energy.transition import Transition
 
 __all__ = [
+    "AIS",
     "BAM",
     "RBM",
     "TSP",
     "Annealing",
     "Attractors",
+    "BoltzmannMachine",
     "Capacity",
     "CriticalPoint",
     "DenseMemory",
+    "Encoders",
     "Estimate",
     "Exact",
     "Geometric",
@@ -37,6 +43,7 @@ __all__ = [
     "Linear",
     "Logarithmic",
     "ModernHopfield",
+    "Moments",
     "Population",
     "Recall",
     "Samples",
@@ -48,6 +55,7 @@ __all__ = [
     "autocorrelation_time",
     "binned_error",
     "capacity",
+    "encoders",
     "find_tc",
     "flipped",
     "mean_field_overlap",
