@@ -53,13 +53,17 @@ static double pull_of_neighbours(const pn_couplings *m, const int8_t *s, int64_t
 
 double pn_local_field(const pn_couplings *m, const int8_t *s, int64_t i) { return pull_of_neighbours(m, s, i) + (m->field ? m->field[i] : 0); }
 
-double pn_couplings_energy(const pn_couplings *m, const int8_t *s) {
-    double twice = 0, fields = 0;
-    for (int64_t i = 0; i < m->n; i++) {
-        twice += s[i] * pull_of_neighbours(m, s, i);
-        if (m->field) fields += s[i] * m->field[i];
+void pn_couplings_energy_add(const pn_couplings *m, const int8_t *s, int64_t from, int64_t to, double sums[2]) {
+    for (int64_t i = from; i < to; i++) {
+        sums[0] += s[i] * pull_of_neighbours(m, s, i);
+        if (m->field) sums[1] += s[i] * m->field[i];
     }
-    return -0.5 * twice - fields;
+}
+
+double pn_couplings_energy(const pn_couplings *m, const int8_t *s) {
+    double sums[2] = {0};
+    pn_couplings_energy_add(m, s, 0, m->n, sums);
+    return pn_couplings_energy_of(sums);
 }
 
 /* ---- making them ---- */

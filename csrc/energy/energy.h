@@ -54,6 +54,9 @@ void pn_couplings_row(const pn_couplings *m, int64_t i, pn_row *row); /* row mus
 
 double pn_local_field(const pn_couplings *m, const int8_t *s, int64_t i); /* h_i + sum_j M_ij s_j; flipping i changes the energy by 2 s_i times this */
 double pn_couplings_energy(const pn_couplings *m, const int8_t *s);       /* exact when m->whole */
+/* The same in parts, in order: sums, zero at first, takes the part of the spins [from, to). */
+void pn_couplings_energy_add(const pn_couplings *m, const int8_t *s, int64_t from, int64_t to, double sums[2]);
+static inline double pn_couplings_energy_of(const double sums[2]) { return -0.5 * sums[0] - sums[1]; }
 
 /* How strong couplings are. */
 typedef struct pn_scale {

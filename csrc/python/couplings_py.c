@@ -96,49 +96,69 @@ static PyObject *couplings_lattice(PyObject *module, PyObject *args) {
     return status ? pn_py_raise(&e) : wrap(m);
 }
 
-PyDoc_STRVAR(energy_doc, "energy(spins, /)\n--\n\nE(s) of each row of spins int8 (replicas, n), as float64 (replicas).");
-static PyObject *couplings_energy(PyObject *self, PyObject *spins) {
-    const pn_couplings *m = ((pn_py_couplings *)self)->m;
-    int64_t shape[2];
-    const int8_t *s = pn_py_array(spins, &(pn_py_want){.name = "spins", .typenum = NPY_INT8, .rank = 2, .dim = {-1, m->n}}, shape);
-    if (!s) return NULL;
-    const pn_shape size = {.rank = 1, .dtype = PN_F64, .dim = {shape[0]}};
-    PyObject *out = pn_py_array_new(&size);
-    if (!out) return NULL;
-    double *energy = PyArray_DATA((PyArrayObject *)out);
-    for (int64_t r = 0; r < shape[0]; r++) {
-        if (PyErr_CheckSignals()) {
-            Py_DECREF(out);
-            return NULL;
+/* Work on the spins of states, done in parts between which Python may interrupt. */
+typedef struct spin_work {
+    const pn_couplings *m;
+    const int8_t *s; /* (states, n) */
+    double *out;     /* energies (states), or fields (states, n) */
+    double sums[2];
+    int64_t *start; /* (n + 1), to, weight: rows that are written */
+    int32_t *to;
+    double *weight;
+} spin_work;
+
+typedef void (*spin_part)(spin_work *w, int64_t state, int64_t from, int64_t to); /* the spins [from, to) of one state */
+
+#define PART_WORK (1 << 18) /* neighbours in a part: about a millisecond */
+
+/* Calls `part` for all spins of all states, in order. false: interrupted, the exception is set. */
+static bool for_parts(spin_work *w, int64_t states, spin_part part) {
+    const int64_t n = w->m->n, size = PART_WORK / (w->m->degree + 1) + 1;
+    pn_poll poll;
+    pn_poll_init(&poll, pn_py_ask, NULL);
+    void *token = pn_py_release_for((double)states * (double)n * (double)(w->m->degree + 1));
+    bool go_on = true;
+    for (int64_t r = 0; r < states && go_on; r++) {
+        for (int64_t from = 0; from < n && go_on; from += size) {
+            part(w, r, from, from + size < n ? from + size : n);
+            go_on = !pn_poll_now(&poll);
         }
-        void *token = pn_py_release_for((double)m->n * (double)(m->degree + 1));
-        energy[r] = pn_couplings_energy(m, s + r * m->n);
-        pn_py_acquire(token);
     }
-    return out;
+    pn_py_acquire(token);
+    return go_on;
 }
 
-PyDoc_STRVAR(local_field_doc, "local_field(spins, /)\n--\n\nh_i + sum_j M_ij s_j for each row of spins int8 (replicas, n), as float64 (replicas, n).");
-static PyObject *couplings_local_field(PyObject *self, PyObject *spins) {
+static void energy_part(spin_work *w, int64_t state, int64_t from, int64_t to) {
+    if (from == 0) w->sums[0] = w->sums[1] = 0;
+    pn_couplings_energy_add(w->m, w->s + state * w->m->n, from, to, w->sums);
+    if (to == w->m->n) w->out[state] = pn_couplings_energy_of(w->sums);
+}
+
+static void field_part(spin_work *w, int64_t state, int64_t from, int64_t to) {
+    const int8_t *s = w->s + state * w->m->n;
+    for (int64_t i = from; i < to; i++) w->out[state * w->m->n + i] = pn_local_field(w->m, s, i);
+}
+
+/* A new array for what is computed from spins int8 (states, n): one number for each state (rank 1) or each spin (rank 2). */
+static PyObject *from_spins(PyObject *self, PyObject *spins, int rank, spin_part part) {
     const pn_couplings *m = ((pn_py_couplings *)self)->m;
     int64_t shape[2];
     const int8_t *s = pn_py_array(spins, &(pn_py_want){.name = "spins", .typenum = NPY_INT8, .rank = 2, .dim = {-1, m->n}}, shape);
     if (!s) return NULL;
-    const pn_shape size = {.rank = 2, .dtype = PN_F64, .dim = {shape[0], m->n}};
+    const pn_shape size = {.rank = rank, .dtype = PN_F64, .dim = {shape[0], m->n}};
     PyObject *out = pn_py_array_new(&size);
     if (!out) return NULL;
-    double *field = PyArray_DATA((PyArrayObject *)out);
-    for (int64_t r = 0; r < shape[0]; r++) {
-        if (PyErr_CheckSignals()) {
-            Py_DECREF(out);
-            return NULL;
-        }
-        void *token = pn_py_release_for((double)m->n * (double)(m->degree + 1));
-        for (int64_t i = 0; i < m->n; i++) field[r * m->n + i] = pn_local_field(m, s + r * m->n, i);
-        pn_py_acquire(token);
-    }
-    return out;
+    spin_work w = {.m = m, .s = s, .out = PyArray_DATA((PyArrayObject *)out)};
+    if (for_parts(&w, shape[0], part)) return out;
+    Py_DECREF(out);
+    return NULL;
 }
+
+PyDoc_STRVAR(energy_doc, "energy(spins, /)\n--\n\nE(s) of each row of spins int8 (replicas, n), as float64 (replicas).");
+static PyObject *couplings_energy(PyObject *self, PyObject *spins) { return from_spins(self, spins, 1, energy_part); }
+
+PyDoc_STRVAR(local_field_doc, "local_field(spins, /)\n--\n\nh_i + sum_j M_ij s_j for each row of spins int8 (replicas, n), as float64 (replicas, n).");
+static PyObject *couplings_local_field(PyObject *self, PyObject *spins) { return from_spins(self, spins, 2, field_part); }
 
 /* A row with its neighbours ascending; the row of a lattice's site is short and nearly so. */
 static void sort_row(int32_t *to, double *weight, const pn_row *row) {
@@ -159,34 +179,45 @@ static PyObject *new_array(int typenum, int64_t n) {
     return PyArray_SimpleNew(1, &dim, typenum);
 }
 
-PyDoc_STRVAR(
-    rows_of_doc,
-    "rows()\n--\n\n(start int64 (n + 1), to int32 (edges), weight float64 (edges)): neighbours and couplings of each spin; every edge stands in two rows.");
+static void count_part(spin_work *w, int64_t state, int64_t from, int64_t to) {
+    (void)state;
+    pn_row row;
+    for (int64_t i = from; i < to; i++) {
+        pn_couplings_row(w->m, i, &row);
+        w->start[i + 1] = w->start[i] + row.n;
+    }
+}
+
+static void row_part(spin_work *w, int64_t state, int64_t from, int64_t to) {
+    (void)state;
+    pn_row row;
+    for (int64_t i = from; i < to; i++) {
+        pn_couplings_row(w->m, i, &row);
+        sort_row(w->to + w->start[i], w->weight + w->start[i], &row);
+    }
+}
+
+PyDoc_STRVAR(rows_of_doc,
+             "rows()\n--\n\n(start int64 (n + 1), to int32 (edges), weight float64 (edges)): neighbours and couplings; every edge stands in two rows.");
 static PyObject *couplings_rows_of(PyObject *self, PyObject *ignored) {
     (void)ignored;
-    const pn_couplings *m = ((pn_py_couplings *)self)->m;
-    pn_row row;
-    PyObject *start = new_array(NPY_INT64, m->n + 1);
+    spin_work w = {.m = ((pn_py_couplings *)self)->m};
+    PyObject *start = new_array(NPY_INT64, w.m->n + 1), *to = NULL, *weight = NULL, *rows = NULL;
     if (!start) return NULL;
-    int64_t *first = PyArray_DATA((PyArrayObject *)start);
-    first[0] = 0;
-    for (int64_t i = 0; i < m->n; i++) {
-        pn_couplings_row(m, i, &row);
-        first[i + 1] = first[i] + row.n;
-    }
-    PyObject *to = new_array(NPY_INT32, first[m->n]), *weight = to ? new_array(NPY_FLOAT64, first[m->n]) : NULL;
-    if (!weight) {
-        Py_XDECREF(to);
-        Py_DECREF(start);
-        return NULL;
-    }
-    int32_t *t = PyArray_DATA((PyArrayObject *)to);
-    double *w = PyArray_DATA((PyArrayObject *)weight);
-    for (int64_t i = 0; i < m->n; i++) {
-        pn_couplings_row(m, i, &row);
-        sort_row(t + first[i], w + first[i], &row);
-    }
-    return Py_BuildValue("(NNN)", start, to, weight);
+    w.start = PyArray_DATA((PyArrayObject *)start);
+    w.start[0] = 0;
+    if (!for_parts(&w, 1, count_part)) goto done;
+    to = new_array(NPY_INT32, w.start[w.m->n]);
+    weight = to ? new_array(NPY_FLOAT64, w.start[w.m->n]) : NULL;
+    if (!weight) goto done;
+    w.to = PyArray_DATA((PyArrayObject *)to);
+    w.weight = PyArray_DATA((PyArrayObject *)weight);
+    if (for_parts(&w, 1, row_part)) rows = Py_BuildValue("(OOO)", start, to, weight);
+done:
+    Py_DECREF(start);
+    Py_XDECREF(to);
+    Py_XDECREF(weight);
+    return rows;
 }
 
 static PyObject *get_field(PyObject *self, void *ignored) {

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+import signal
 import time
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from pyneuro import energy
 from pyneuro.energy import Ising
+from tests.training.interrupting import interrupted
 
 
 def neighbours(model):
@@ -232,6 +234,27 @@ def test_large_lattices_are_made_at_once():
     assert time.perf_counter() - start < 1 and model.n == 1 << 24
     assert model._couplings.degree == 4 and model._couplings.whole
     assert Ising.lattice((256, 256, 256), J=-0.5)._couplings.degree == 6
+
+
+def test_ctrl_c_within_one_long_call():
+    model = Ising.lattice((4096, 4096))
+    spins = np.ones(model.n, np.int8)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for call in (lambda: model._couplings.local_field(spins[None]), model.rows):
+            passed, had = interrupted(call, 0.05)
+            assert min(passed, had) < 0.1
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def test_a_part_after_the_other_gives_the_same():
+    """Energies of large models are added up in parts; the sum is that of a small piece of code."""
+    model = Ising.lattice((300, 400), J="gaussian", h=0.3, seed=1)
+    s = np.random.default_rng().choice([-1, 1], model.n)
+    i, j, w = model.edges()
+    assert model.energy(s) == pytest.approx(-(w * s[i] * s[j]).sum() - 0.3 * s.sum(), rel=1e-11)
+    np.testing.assert_allclose(model.local_field(s) @ s, -2 * model.energy(s) - 0.3 * s.sum(), rtol=1e-11)
 
 
 def test_facts_of_a_lattice_are_those_of_its_rows():
