@@ -4,7 +4,8 @@
 
 The numbers of the rows are those of the scorecard: 1 allocation failures, 2 leaks, 3 sanitizers and threads, 4 coverage
 and mutants (measured, printed), 5 file fuzzing, 6 hostile calls, 7 gradients, 8 kernels, 9 samplers, 10 same bits,
-11 kill -9, 12 Ctrl-C, 13 NaN. `make full` runs size ci; the test suite runs size sample. Exit code 1 when a target is missed.
+11 kill -9, 12 Ctrl-C, 13 NaN. `make full` runs size ci; the test suite runs size sample. Exit code 1 when a target is
+missed.
 """
 
 from __future__ import annotations
