@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "kernels/boltzmann.h"
+#include "kernels/fields.h"
 
 /* xoshiro256++ (Blackman, Vigna 2021) in eight lanes of 64 bits; plain words, so that a state can be saved. */
 #define PN_LANES_WORDS 32
@@ -22,6 +23,7 @@ typedef struct pn_kernels_energy {
     pn_boltzmann_f boltzmann_f;                                    /* rows of units: kernels/boltzmann.h */
     pn_boltzmann_d boltzmann_d;
     pn_bits_sweep *lattice_bits; /* kernels/lattice_bits.h */
+    pn_kernels_fields fields;
 } pn_kernels_energy;
 
 bool pn_kernels_energy_portable(pn_kernels_energy *t);

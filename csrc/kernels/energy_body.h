@@ -11,8 +11,14 @@
 #define PN_REAL_FILE "kernels/boltzmann_impl.h"
 #include "base/real.h"
 
+#include "kernels/fields_impl.h"
+
 bool PN_ENERGY_FILL(pn_kernels_energy *t) {
-    *t = (pn_kernels_energy){.lanes_fill = lanes_fill, .boltzmann_f = boltzmann_table_f, .boltzmann_d = boltzmann_table_d, .lattice_bits = lattice_bits};
+    *t = (pn_kernels_energy){.lanes_fill = lanes_fill,
+                             .lattice_bits = lattice_bits,
+                             .boltzmann_f = boltzmann_table_f,
+                             .boltzmann_d = boltzmann_table_d,
+                             .fields = {.dense = fields_dense, .sparse = fields_sparse, .replicas = fields_replicas, .random = fields_random}};
     return true;
 }
 #endif

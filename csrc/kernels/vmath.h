@@ -1,12 +1,13 @@
 /* Vector mathematics for one real type: exp, log and their relatives. No libm, no tables, no branch on a value; NaN in, NaN out; subnormal results are right.
  *
- *   V_exp   V_expm1_negative (x <= 0)   V_log   V_log1p_unit (0 <= x <= 1)   V_sigmoid   V_tanh   V_softplus   V_normal_cdf   V_normal_pdf
+ *   V_exp   V_expm1_negative (x <= 0)   V_log   V_log_normal (x normal, > 0)   V_log1p_unit (0 <= x <= 1)   V_sigmoid   V_tanh   V_softplus   V_normal_cdf   V_normal_pdf
  * tests/c/accuracy.c measures the largest error of each. The polynomials are minimax fits made for this file; how the parts of the logarithm of a double
  * are summed follows fdlibm (Sun Microsystems, 1993). Every product that must be exact is exact without FMA, so contraction does no harm.
  */
 #define V_exp(x) R_(pn_exp)(x)
 #define V_expm1_negative(x) R_(pn_expm1_negative)(x)
 #define V_log(x) R_(pn_log)(x)
+#define V_log_normal(x) R_(pn_log_normal)(x)
 #define V_log1p_unit(x) R_(pn_log1p_unit)(x)
 #define V_sigmoid(x) R_(pn_sigmoid)(x)
 #define V_tanh(x) R_(pn_tanh)(x)
@@ -146,6 +147,10 @@ PN_INLINE V R_(pn_log)(V x) {
     const V m = V_from_bits((bits & (((VI_element)1 << MANTISSA) - 1)) + SQRT_HALF); /* x = 2^n m, sqrt(1/2) <= m < sqrt(2) */
     const V y = V_select(x == INFINITE, x, R_(log_sum)(n, m - 1));
     return V_select(x > 0, y, V_select(x == 0, -INFINITE, NOT_A_NUMBER));
+}
+PN_INLINE V R_(pn_log_normal)(V x) { /* the same without what numbers at the borders need */
+    const VI bits = (VI)((VU)V_bits(x) - (VU_element)SQRT_HALF);
+    return R_(log_sum)(R_(from_small)(bits >> MANTISSA), V_from_bits((bits & (((VI_element)1 << MANTISSA) - 1)) + SQRT_HALF) - 1);
 }
 /* log(1 + x), 0 <= x <= 1: 1 + x = 2 (1 + f) above one half, where f = (x - 1) / 2 is exact. */
 PN_INLINE V R_(pn_log1p_unit)(V x) {
