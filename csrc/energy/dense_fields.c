@@ -1,8 +1,9 @@
 /* The engine "dense_fields": models where most spins are coupled, integer or real couplings. A flip adds one row of M to the fields of its replica, 16 of them at a time;
  * 16 spins are looked at at once, and a proposal that is not accepted costs almost nothing. Every rule and order, a temperature for each replica.
  *
- * Fields are in fixed point and never drift (kernels/fields.h). The energy of whole couplings follows from them exactly. That of real ones is summed in double: fields in double
- * are brought up to date when the energy is asked for, by the spins that have changed since. A flip costs n / 16 vectors, memory is 4 n^2 bytes. */
+ * Fields are in fixed point and never drift (kernels/fields.h). The energy of whole couplings follows from them exactly. That of real ones needs more bits: fields in double are
+ * brought up to date when the energy is asked for, by the spins that have changed since. Couplings are then multiples of 2^-50 of the largest field, so that all sums are exact,
+ * and the energy depends on the spins alone. A flip costs n / 16 vectors, memory is 4 n^2 bytes. */
 #include "energy/fields.h"
 
 #define LARGEST 16384 /* spins: the rows then take a gigabyte */
@@ -13,17 +14,17 @@ static bool takes(const pn_couplings *m, const pn_task *task) {
     return m->start[m->n] / m->n >= m->n / PN_FIELDS_LANES;
 }
 
-/* exact += change row i of M, which lacks the diagonal. */
-static void add_row(const pn_graph *graph, int64_t n, double *exact, int64_t i, double change) {
-    const double *weight = graph->weight + graph->start[i];
-    const int32_t *to = graph->to + graph->start[i];
-    const int64_t count = graph->start[i + 1] - graph->start[i];
+/* exact += change times row i of M, which lacks the diagonal. */
+static void add_row(const pn_fields_engine *f, double *exact, int64_t i, double change) {
+    const int64_t n = f->base.m->n, from = f->graph.start[i], count = f->graph.start[i + 1] - from;
+    const double *weight = f->graph.weight + from, grid = f->grid;
+    const int32_t *to = f->graph.to + from;
     if (count == n - 1) { /* without holes */
-        for (int64_t j = 0; j < i; j++) exact[j] += change * weight[j];
-        for (int64_t j = i + 1; j < n; j++) exact[j] += change * weight[j - 1];
+        for (int64_t j = 0; j < i; j++) exact[j] += change * pn_fields_round(weight[j], grid);
+        for (int64_t j = i + 1; j < n; j++) exact[j] += change * pn_fields_round(weight[j - 1], grid);
         return;
     }
-    for (int64_t k = 0; k < count; k++) exact[to[k]] += change * weight[k];
+    for (int64_t k = 0; k < count; k++) exact[to[k]] += change * pn_fields_round(weight[k], grid);
 }
 
 static void update_exact(const pn_fields_engine *f, int64_t replica) {
@@ -31,7 +32,7 @@ static void update_exact(const pn_fields_engine *f, int64_t replica) {
     for (int64_t i = 0; i < n; i++) {
         const int8_t spin = f->turned[pn_fields_at(f, replica, pn_fields_place(f, i))] ? -1 : 1;
         int8_t *seen = f->seen + replica * n + i;
-        if (spin != *seen) add_row(&f->graph, n, f->exact + replica * n, i, spin - *seen);
+        if (spin != *seen) add_row(f, f->exact + replica * n, i, spin - *seen);
         *seen = spin;
     }
 }

@@ -46,6 +46,7 @@ static inline int32_t pull_on(const pn_fields_engine *f, int64_t place, double w
 static void set_units(pn_fields_engine *f, const pn_couplings *m) {
     const int top = unit_exponent(m->reach);
     f->largest = ldexp(1, top);
+    f->grid = top < 900 ? ldexp(1.5, top + 52 - 20) : 0; /* 1.5 * 2^52 steps of 2^-20 units */
     for (int64_t i = 0; i < m->n; i++) {
         const int64_t at = pn_fields_place(f, i), from = f->graph.start[i], to = f->graph.start[i + 1];
         const double h = m->field ? m->field[i] : 0;
@@ -186,7 +187,7 @@ void pn_fields_put(pn_engine *g, int64_t replica, const int8_t *spins) {
         }
     }
     if (!f->seen) return;
-    for (int64_t i = 0; i < n; i++) f->exact[replica * n + i] = g->m->field ? g->m->field[i] : 0;
+    for (int64_t i = 0; i < n; i++) f->exact[replica * n + i] = g->m->field ? pn_fields_round(g->m->field[i], f->grid) : 0;
     memset(f->seen + replica * n, 0, (size_t)n);
 }
 

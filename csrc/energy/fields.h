@@ -16,6 +16,7 @@ typedef struct pn_fields_engine {
     int32_t *turned;      /* 0 for +1, -1 for -1 */
     int32_t *upward;      /* (16 words) fields when all spins are +1 */
     double *size;         /* (16 words) the unit of each spin, a power of 2 */
+    double grid;          /* see pn_fields_round */
     double largest;       /* unit */
     float *unit;          /* (16 words) the largest unit over that of the spin */
     int32_t *dense, *own; /* see pn_fields; either these two or the other three */
@@ -43,6 +44,8 @@ static inline bool pn_fields_random(const pn_task *task) {
     return task->order == PN_ORDER_RANDOM || (task->order == PN_ORDER_ANY && task->rule == PN_RULE_LECTURE);
 }
 static inline int64_t pn_fields_place(const pn_fields_engine *f, int64_t i) { return f->place ? f->place[i] : i; }
+/* x as a multiple of 2^-50 of the largest field: sums of such fields are exact in double. grid is so large that nothing smaller is left behind it. */
+static inline double pn_fields_round(double x, double grid) { return (x + grid) - grid; }
 /* Where the field and the spin of a place of a replica lie. */
 static inline int64_t pn_fields_at(const pn_fields_engine *f, int64_t replica, int64_t place) {
     if (!f->across) return replica * PN_FIELDS_LANES * f->words + place;
