@@ -76,8 +76,8 @@ static void store_member(void *context, pn_member *m) {
     }
 }
 
-void pn_hopfield_measure_slack(pn_hopfield *net) {
-    for (int64_t i = 0; i < net->n; i++) {
+void pn_hopfield_measure_slack(pn_hopfield *net, pn_poll *poll) {
+    for (int64_t i = 0; i < net->n && !pn_poll_now(poll); i++) {
         double sum = 0;
         for (int64_t j = 0; j < net->n; j++) sum += fabs(net->k[i * net->n + j]);
         net->slack[i] = ROUNDING * sum;
@@ -99,10 +99,12 @@ static pn_status store_dense(pn_hopfield *net, const int8_t *x, int threads, pn_
     s.all = make_dense(net) ? pn_alloc(count * sizeof(float)) : NULL;
     s.room = s.all ? pn_alloc(s.stride * (size_t)threads) : NULL;
     pn_status status = s.room ? PN_OK : no_room(net, e);
-    for (size_t i = 0; !status && i < count; i++) s.all[i] = x[i];
+    for (int64_t p = 0; !status && p < net->patterns && !pn_poll_now(poll); p++) {
+        for (int64_t i = p * net->n; i < (p + 1) * net->n; i++) s.all[i] = x[i];
+    }
     if (!status) pn_team_run(threads, poll, store_member, &s);
+    if (!status) pn_hopfield_measure_slack(net, poll);
     if (!status && pn_poll_stopped(poll)) status = pn_fail(e, PN_E_INTERRUPTED, "interrupted");
-    if (!status) pn_hopfield_measure_slack(net);
     pn_free(s.all);
     pn_free(s.room);
     return status;
@@ -110,15 +112,25 @@ static pn_status store_dense(pn_hopfield *net, const int8_t *x, int threads, pn_
 
 /* ---- patterns kept as they are ---- */
 
-static pn_status store_columns(pn_hopfield *net, const int8_t *x, pn_error *e) {
+static pn_status store_columns(pn_hopfield *net, const int8_t *x, pn_poll *poll, pn_error *e) {
     const int64_t n = net->n;
     net->padded = (net->patterns + PN_HOPFIELD_PAD - 1) / PN_HOPFIELD_PAD * PN_HOPFIELD_PAD;
     net->columns = pn_alloc((size_t)n * (size_t)net->padded * sizeof(int16_t));
     if (!net->columns) return no_room(net, e);
-    for (int64_t from = 0; from < net->padded; from += PN_HOPFIELD_PAD) { /* a cache line of every row at a time */
+    for (int64_t from = 0; from < net->padded && !pn_poll_now(poll); from += PN_HOPFIELD_PAD) { /* a cache line of every row at a time */
         for (int64_t i = 0; i < n; i++) {
             int16_t *to = net->columns + i * net->padded + from;
             for (int64_t p = 0; p < PN_HOPFIELD_PAD; p++) to[p] = from + p < net->patterns ? x[(from + p) * n + i] : 0;
+        }
+    }
+    return pn_poll_stopped(poll) ? pn_fail(e, PN_E_INTERRUPTED, "interrupted") : PN_OK;
+}
+
+static pn_status check_patterns(const int8_t *x, int64_t patterns, int64_t n, pn_poll *poll, pn_error *e) {
+    for (int64_t p = 0; p < patterns; p++) {
+        if (pn_poll_now(poll)) return pn_fail(e, PN_E_INTERRUPTED, "interrupted");
+        for (int64_t i = p * n; i < (p + 1) * n; i++) {
+            if (x[i] != 1 && x[i] != -1) return pn_fail(e, PN_E_VALUE, "patterns must be -1 and +1, got %d in pattern %lld", x[i], (long long)p);
         }
     }
     return PN_OK;
@@ -132,10 +144,8 @@ pn_status pn_hopfield_patterns(pn_hopfield **out, const int8_t *x, int64_t patte
     pn_status status = open_net(&net, n, divisor, e);
     if (status) return status;
     net->patterns = patterns;
-    for (int64_t i = 0; !status && i < patterns * n; i++) {
-        if (x[i] != 1 && x[i] != -1) status = pn_fail(e, PN_E_VALUE, "patterns must be -1 and +1, got %d in pattern %lld", x[i], (long long)(i / n));
-    }
-    if (!status) status = dense ? store_dense(net, x, threads, poll, e) : store_columns(net, x, e);
+    status = check_patterns(x, patterns, n, poll, e);
+    if (!status) status = dense ? store_dense(net, x, threads, poll, e) : store_columns(net, x, poll, e);
     if (status)
         pn_hopfield_free(net);
     else
@@ -155,9 +165,10 @@ static pn_status check_entry(const double *k, int64_t n, int64_t i, int64_t j, p
     return PN_OK;
 }
 
-static pn_status check_weights(const double *k, int64_t n, pn_error *e) {
+static pn_status check_weights(const double *k, int64_t n, pn_poll *poll, pn_error *e) {
     for (int64_t r = 0; r < n; r += 64) { /* tiles: a column walks through as much memory as a row */
         for (int64_t c = 0; c < n; c += 64) {
+            if (pn_poll_now(poll)) return pn_fail(e, PN_E_INTERRUPTED, "interrupted");
             for (int64_t i = r; i < n && i < r + 64; i++) {
                 for (int64_t j = c; j < n && j < c + 64; j++) {
                     const pn_status status = check_entry(k, n, i, j, e);
@@ -169,19 +180,19 @@ static pn_status check_weights(const double *k, int64_t n, pn_error *e) {
     return PN_OK;
 }
 
-pn_status pn_hopfield_weights(pn_hopfield **out, const double *k, int64_t n, double divisor, pn_error *e) {
+pn_status pn_hopfield_weights(pn_hopfield **out, const double *k, int64_t n, double divisor, pn_poll *poll, pn_error *e) {
     pn_hopfield *net = NULL;
     pn_status status = open_net(&net, n, divisor, e);
-    if (!status) status = check_weights(k, n, e);
+    if (!status) status = check_weights(k, n, poll, e);
     if (!status && !make_dense(net)) status = no_room(net, e);
-    if (status) {
+    for (int64_t i = 0; !status && i < n && !pn_poll_now(poll); i++) memcpy(net->k + i * n, k + i * n, (size_t)n * sizeof *k);
+    if (!status) pn_hopfield_measure_slack(net, poll);
+    if (!status && pn_poll_stopped(poll)) status = pn_fail(e, PN_E_INTERRUPTED, "interrupted");
+    if (status)
         pn_hopfield_free(net);
-        return status;
-    }
-    memcpy(net->k, k, (size_t)(n * n) * sizeof *k);
-    pn_hopfield_measure_slack(net);
-    *out = net;
-    return PN_OK;
+    else
+        *out = net;
+    return status;
 }
 
 void pn_hopfield_whole_matrix(const pn_hopfield *net, int64_t lo, int64_t hi, double *rows) {

@@ -25,7 +25,7 @@ typedef struct pn_hopfield {
 pn_status pn_hopfield_patterns(pn_hopfield **out, const int8_t *x, int64_t patterns, int64_t n, double divisor, bool dense, int threads, pn_poll *poll,
                                pn_error *e);
 /* A network from any K (n, n): checked to be finite, symmetric and 0 on the diagonal; copied. */
-pn_status pn_hopfield_weights(pn_hopfield **out, const double *k, int64_t n, double divisor, pn_error *e);
+pn_status pn_hopfield_weights(pn_hopfield **out, const double *k, int64_t n, double divisor, pn_poll *poll, pn_error *e);
 void pn_hopfield_free(pn_hopfield *net);                                               /* NULL is fine */
 void pn_hopfield_matrix(const pn_hopfield *net, int64_t lo, int64_t hi, double *rows); /* rows lo..hi - 1 of M, (hi - lo, n) */
 

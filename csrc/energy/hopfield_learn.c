@@ -166,7 +166,7 @@ pn_status pn_hopfield_unlearn(const pn_unlearning *u, int64_t *done, pn_poll *po
     pn_status status = s ? PN_OK : pn_fail(e, PN_E_MEMORY, "no memory for unlearning with %lld neurons", (long long)n);
     double *state = slack ? slack + n : NULL;
     *done = 0;
-    if (!status) pn_hopfield_measure_slack(&net);
+    if (!status) pn_hopfield_measure_slack(&net, poll);
     for (int64_t t = 0; !status && t < u->times; t++) {
         status = pn_poll_now(poll) ? pn_fail(e, PN_E_INTERRUPTED, "interrupted") : rest(u, &net, t, s, u->energy + t, poll, e);
         if (status) break;

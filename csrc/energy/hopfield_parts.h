@@ -54,7 +54,7 @@ static inline double pn_log(double x) {
 }
 static inline void pn_chances(double *x, int64_t n) { pn_kernels_of(PN_ISA_PORTABLE)->d.act_forward[PN_ACT_sigmoid](x, x, n, NULL); }
 
-void pn_hopfield_measure_slack(pn_hopfield *net); /* of a dense K: what rounding may leave of a field of 0, from the sums of the rows */
+void pn_hopfield_measure_slack(pn_hopfield *net, pn_poll *poll); /* of a dense K: what rounding may leave of a field of 0, from the sums of the rows */
 
 /* h (rows, n) = s (rows, n) K; `room` holds rows n doubles and then the product's scratch */
 size_t pn_hopfield_room(const pn_hopfield *net);

@@ -70,8 +70,10 @@ static PyObject *weights(PyObject *module, PyObject *args) {
     if (shape[0] != shape[1]) return PyErr_Format(PyExc_ValueError, "M must be square, got shape (%lld, %lld)", (long long)shape[0], (long long)shape[1]);
     pn_error e;
     pn_hopfield *net = NULL;
+    pn_poll poll;
+    pn_poll_init(&poll, pn_py_ask, NULL);
     void *token = pn_py_release_for((double)shape[0] * (double)shape[0]);
-    const pn_status status = pn_hopfield_weights(&net, data, shape[0], divisor, &e);
+    const pn_status status = pn_hopfield_weights(&net, data, shape[0], divisor, &poll, &e);
     pn_py_acquire(token);
     return status ? pn_py_raise(&e) : wrap(net);
 }
@@ -173,7 +175,7 @@ static PyObject *recall(PyObject *module, PyObject *args) {
     pn_error e;
     pn_poll poll;
     pn_poll_init(&poll, pn_py_ask, NULL);
-    void *token = pn_py_release_for(work_of(r.net, r.rows));
+    void *token = pn_py_release_for(work_of(r.net, r.rows) * (double)(r.steps + 1));
     const pn_status status = pn_hopfield_recall(&r, pn_threads_get(), &poll, &e);
     pn_py_acquire(token);
     if (status) return pn_py_raise(&e);

@@ -70,7 +70,7 @@ static PyObject *dense_recall(PyObject *module, PyObject *args) {
     pn_error e;
     pn_poll poll;
     pn_poll_init(&poll, pn_py_ask, NULL);
-    void *token = pn_py_release_for((double)r.rows * (double)r.n * (double)r.patterns);
+    void *token = pn_py_release_for((double)r.rows * (double)r.n * (double)r.patterns * (double)(steps + 1));
     const pn_status status = pn_dense_memory_recall(&r, pn_threads_get(), &poll, &e);
     pn_py_acquire(token);
     return finish(status, &e);
@@ -110,7 +110,7 @@ static PyObject *modern_recall(PyObject *module, PyObject *args) {
     pn_error e;
     pn_poll poll;
     pn_poll_init(&poll, pn_py_ask, NULL);
-    void *token = pn_py_release_for((double)r.rows * (double)r.n * (double)r.patterns);
+    void *token = pn_py_release_for((double)r.rows * (double)r.n * (double)r.patterns * (double)(steps + 1));
     const pn_status status = pn_modern_recall(&r, pn_threads_get(), &poll, &e);
     pn_py_acquire(token);
     return finish(status, &e);
@@ -140,7 +140,7 @@ static PyObject *pairs_recall(PyObject *module, PyObject *args) {
     pn_error e;
     pn_poll poll;
     pn_poll_init(&poll, pn_py_ask, NULL);
-    void *token = pn_py_release_for((double)r.rows * (double)(r.n + r.m) * (double)r.patterns);
+    void *token = pn_py_release_for((double)r.rows * (double)(r.n + r.m) * (double)r.patterns * (double)(steps + 1));
     const pn_status status = pn_pairs_recall(&r, pn_threads_get(), &poll, &e);
     pn_py_acquire(token);
     return finish(status, &e);
@@ -169,7 +169,7 @@ static PyObject *sequence_recall(PyObject *module, PyObject *args) {
     pn_error e;
     pn_poll poll;
     pn_poll_init(&poll, pn_py_ask, NULL);
-    void *token = pn_py_release_for((double)r.rows * (double)r.n * (double)r.patterns);
+    void *token = pn_py_release_for((double)r.rows * (double)r.n * (double)r.patterns * (double)(steps + 1));
     const pn_status status = pn_sequence_recall(&r, pn_threads_get(), &poll, &e);
     pn_py_acquire(token);
     return finish(status, &e);

@@ -3,16 +3,16 @@
 from pyneuro.energy import reference
 from pyneuro.energy._partition import AIS, Moments
 from pyneuro.energy._recall import Recall
-from pyneuro.energy.associative import BAM, DenseMemory, SequenceMemory
+from pyneuro.energy.associative import BAM, DenseMemory, Pair, SequenceMemory
 from pyneuro.energy.boltzmann import BoltzmannMachine
 from pyneuro.energy.critical import CriticalPoint, find_tc
 from pyneuro.energy.encoders import Encoders, encoders
 from pyneuro.energy.exact import Exact
-from pyneuro.energy.graded import GradedHopfield
+from pyneuro.energy.graded import GradedHopfield, Path
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
 from pyneuro.energy.memory import Attractors, Capacity, capacity, mean_field_overlap
-from pyneuro.energy.modern import ModernHopfield
+from pyneuro.energy.modern import ModernHopfield, Retrieval
 from pyneuro.energy.patterns import flipped, random_patterns
 from pyneuro.energy.rbm import RBM
 from pyneuro.energy.results import Annealing, Estimate, Population, Samples, Tempering, Work
@@ -44,8 +44,11 @@ __all__ = [
     "Logarithmic",
     "ModernHopfield",
     "Moments",
+    "Pair",
+    "Path",
     "Population",
     "Recall",
+    "Retrieval",
     "Samples",
     "SequenceMemory",
     "Tempering",

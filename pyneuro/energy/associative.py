@@ -9,7 +9,7 @@ from pyneuro.energy._model import EnergyModel
 from pyneuro.energy._spins import from_spins, spins
 from pyneuro.nn import _check
 
-__all__ = ["BAM", "DenseMemory", "SequenceMemory"]
+__all__ = ["BAM", "DenseMemory", "Pair", "SequenceMemory"]
 
 KINDS = ("polynomial", "rectified", "exponential")
 
@@ -185,6 +185,10 @@ class Pair:
 
     x, y: int8, the pair at the end. energy: float64 (steps + 1,), -y'Wx at the start and after each round.
     converged: whether the last round changed nothing. steps: rounds.
+
+    >>> from pyneuro import energy
+    >>> energy.BAM().fit([[1, -1, 1]], [[1, -1]]).recall([1, -1, 1]).y.tolist()
+    [1, -1]
     """
 
     def __init__(self, x, y, energy, taken, cycle, single, binary):

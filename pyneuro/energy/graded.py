@@ -7,7 +7,7 @@ from pyneuro.energy._model import EnergyModel
 from pyneuro.energy.modern import numbers
 from pyneuro.nn import _check
 
-__all__ = ["GradedHopfield"]
+__all__ = ["GradedHopfield", "Path"]
 
 
 class GradedHopfield(EnergyModel):
@@ -96,6 +96,11 @@ class Path:
 
     V, u: float64 (n,), outputs and inputs at the end. energy: float64 (records,), time: float64 (records,) in units of
     tau. states: float64 (records, n) with record="states", else None.
+
+    >>> from pyneuro import energy
+    >>> path = energy.GradedHopfield([[0, 1], [1, 0]], gain=3.0).run([0.1, -0.02], time=5.0)
+    >>> path.V.round(1).tolist(), len(path.energy) == len(path.time)
+    ([1.0, 1.0], True)
     """
 
     def __init__(self, u, v, energy, trace, taken, gap, every, single):

@@ -175,6 +175,18 @@ class Hopfield(EnergyModel):
         found = rows.astype(np.float64) @ self.patterns.T.astype(np.float64) / net.n
         return found[0] if single else found
 
+    def to_ising(self):
+        """The same spins as an Ising model: energy.Ising(M), for its samplers and exact sums.
+
+        >>> from pyneuro import energy
+        >>> net = energy.Hopfield().fit([[1, -1, 1, -1], [1, 1, -1, -1]])
+        >>> net.to_ising().energy([1, 1, 1, 1]) == net.energy([1, 1, 1, 1])
+        True
+        """
+        from pyneuro.energy.ising import Ising
+
+        return Ising(self.M)
+
     # ---- recall ----
 
     def recall(self, x, mode="async", order="random", steps=None, T=0, record=True, seed=None, binary=None, verbose=0):

@@ -6,7 +6,7 @@ from pyneuro import _core
 from pyneuro.energy._model import EnergyModel
 from pyneuro.nn import _check
 
-__all__ = ["ModernHopfield", "numbers"]
+__all__ = ["ModernHopfield", "Retrieval", "numbers"]
 
 
 class ModernHopfield(EnergyModel):
@@ -96,13 +96,18 @@ class Retrieval:
     output: float64, the state at the end, or what was read out of `values`. state: the last state.
     weights: float64 (P,), the softmax of the last step. energy: float64 (steps + 1,), before the first and after each
     step (of a read-out without the last). converged: whether it came to rest. steps: how many were done.
+
+    >>> from pyneuro import energy
+    >>> found = energy.ModernHopfield(beta=8.0).fit([[1, 0], [0, 1]]).recall([0.9, 0.2])
+    >>> found.weights.round(2).tolist(), found.converged
+    ([1.0, 0.0], True)
     """
 
     def __init__(self, state, output, weights, energy, taken, most, single):
         last = int(taken.max(initial=0))
-        energy = energy[:, : last + 1]
-        known = np.maximum((~np.isnan(energy)).sum(axis=1) - 1, 0)
-        energy = np.take_along_axis(energy, np.minimum(np.arange(energy.shape[1]), known[:, None]), 1)
+        energy = energy[:, : last + 1 - (output is not state and last > 0)]  # a read-out is no state
+        for row in np.flatnonzero(taken < last):  # what has come to rest stays as it is
+            energy[row, taken[row] + 1 :] = energy[row, taken[row]]
         converged = taken < most
         if single:
             state, output, weights, energy = state[0], output[0], weights[0], energy[0]

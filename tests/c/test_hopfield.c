@@ -82,7 +82,7 @@ static pn_status everything(const int8_t *x, int64_t n, bool dense) {
     if (!status) status = pn_hopfield_capacity(&c, 1, NULL, &e);
     pn_hopfield *small = NULL;
     double k[25] = {0};
-    if (!status) status = pn_hopfield_weights(&small, k, 5, 1, &e);
+    if (!status) status = pn_hopfield_weights(&small, k, 5, 1, NULL, &e);
     if (!status) status = pn_hopfield_states(small, true, true, next, root, 1, NULL, &e);
     pn_hopfield_free(small);
     pn_hopfield_free(net);
@@ -116,9 +116,9 @@ TEST(what_is_wrong_is_said) {
     pn_error e;
     const double bad[4] = {0, 1, 2, 0}, odd[4] = {3, 1, 1, 0};
     int8_t x[2] = {1, 3};
-    CHECK(pn_hopfield_weights(&net, bad, 2, 1, &e) == PN_E_VALUE && strstr(e.text, "symmetric"));
-    CHECK(pn_hopfield_weights(&net, odd, 2, 1, &e) == PN_E_VALUE && strstr(e.text, "diagonal"));
-    CHECK(pn_hopfield_weights(&net, odd, 2, 0, &e) == PN_E_VALUE && strstr(e.text, "divisor"));
+    CHECK(pn_hopfield_weights(&net, bad, 2, 1, NULL, &e) == PN_E_VALUE && strstr(e.text, "symmetric"));
+    CHECK(pn_hopfield_weights(&net, odd, 2, 1, NULL, &e) == PN_E_VALUE && strstr(e.text, "diagonal"));
+    CHECK(pn_hopfield_weights(&net, odd, 2, 0, NULL, &e) == PN_E_VALUE && strstr(e.text, "divisor"));
     CHECK(pn_hopfield_patterns(&net, x, 1, 2, 1, false, 1, NULL, &e) == PN_E_VALUE && strstr(e.text, "got 3 in pattern 0"));
     CHECK(pn_hopfield_patterns(&net, x, 0, 2, 1, false, 1, NULL, &e) == PN_E_VALUE);
     CHECK(!net);
