@@ -11,6 +11,7 @@ from pyneuro.energy.exact import Exact
 from pyneuro.energy.graded import GradedHopfield, Path
 from pyneuro.energy.hopfield import Hopfield
 from pyneuro.energy.ising import Ising
+from pyneuro.energy.maxcut import MaxCut
 from pyneuro.energy.memory import Attractors, Capacity, capacity, mean_field_overlap
 from pyneuro.energy.modern import ModernHopfield, Retrieval
 from pyneuro.energy.patterns import flipped, random_patterns
@@ -42,6 +43,7 @@ __all__ = [
     "Ising",
     "Linear",
     "Logarithmic",
+    "MaxCut",
     "ModernHopfield",
     "Moments",
     "Pair",

@@ -8,6 +8,7 @@ from pyneuro.energy._model import EnergyModel
 from pyneuro.energy._sampling import Sampling
 from pyneuro.energy._spins import spins as read_spins
 from pyneuro.energy.exact import Exact
+from pyneuro.energy.maxcut import Cutting
 from pyneuro.energy.transition import Transition
 
 __all__ = ["Ising"]
@@ -15,7 +16,7 @@ __all__ = ["Ising"]
 MAX_DENSE = 4096  # spins of models whose M is given as a matrix
 
 
-class Ising(Sampling, EnergyModel):
+class Ising(Sampling, Cutting, EnergyModel):
     """Spins -1 and +1 with symmetric couplings and fields: E(s) = -1/2 s'Ms - h's. M > 0 pulls spins together.
 
     M: couplings, with zero diagonal: a matrix (n, n), a scipy.sparse matrix, or edges: a tuple of arrays (i, j, w) or a
