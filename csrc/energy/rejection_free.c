@@ -129,7 +129,7 @@ extern const pn_engine_type pn_engine_rejection_free;
 static pn_status open(pn_engine **out, const pn_couplings *m, const pn_task *task, pn_error *e) {
     engine *w = pn_alloc_zero(sizeof *w);
     if (!w) return pn_fail(e, PN_E_MEMORY, "no memory for an engine");
-    w->chunk = pn_scalar_chunk(m) / 8 + 1; /* a flip costs several looks at a neighbour */
+    w->chunk = pn_scalar_chunk(m) / (m->whole ? 8 : 8 + m->degree) + 1; /* a flip costs several looks at a neighbour, or one at those of each */
     w->half = (m->n + w->chunk - 1) / w->chunk;
     for (w->leaves = 1; w->leaves < m->n; w->leaves *= 2) continue;
     const pn_status status = pn_scalar_open(&w->scalar, &pn_engine_rejection_free, m, task, 2 * w->half, true, e);

@@ -59,10 +59,10 @@ static bool is_stopped(pn_member *m, desk *d, int64_t work) {
     return m->index ? pn_poll_stopped(m->poll) : pn_poll_now(m->poll);
 }
 
-/* About what a piece costs, for the poll. */
+/* About what a piece costs, for the poll. A sweep that an engine cuts into many phases has long ones. */
 static int64_t piece_work(const pn_engine *g) {
-    const int64_t looks = (g->m->n / (g->phases * g->parts) + 1) * (1 + g->m->degree / 16);
-    return looks * g->per_group;
+    const int64_t looks = (g->m->n / (g->phases * g->parts) + 1) * (1 + g->m->degree / 16) * g->per_group;
+    return g->phases > 2 && looks < POLL_WORK / 8 ? POLL_WORK / 8 : looks;
 }
 
 /* ---- groups shared out ---- */
@@ -144,7 +144,7 @@ static void decide(pn_sampler *s, pn_poll *poll) {
     }
     const double now = pn_clock();
     s->broken = pn_poll_now(poll);
-    s->over = s->broken || s->done == s->sweeps || now > s->deadline;
+    s->over = s->broken || s->done == s->sweeps || (last > 0 && now > s->deadline); /* every call does a round */
     if (s->over) return;
     s->target = s->done + next_round(s, last, now);
     s->began = now;

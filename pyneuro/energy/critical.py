@@ -64,7 +64,7 @@ def find_tc(lattice=None, sizes=(16, 32), T=None, sweeps=None, replicas=None, me
     Raises ValueError when the cumulants do not cross. Source: Binder 1981.
 
     >>> from pyneuro import energy
-    >>> found = energy.find_tc(sizes=(8, 16), T=(2.0, 2.6), sweeps=400, seed=1)
+    >>> found = energy.find_tc(sizes=(8, 16), T=(2.0, 2.6), sweeps=800, seed=1)
     >>> abs(found.T - 2.269) < 0.05
     True
     """
@@ -87,8 +87,10 @@ def find_tc(lattice=None, sizes=(16, 32), T=None, sweeps=None, replicas=None, me
         moments = look.moments(temperatures, sweeps, replicas)
         before, centre = centre, _crossing(temperatures, moments.mean(axis=2))
         if abs(centre - before) < width:
-            draws = _bootstrap(temperatures, moments, seed)
-            error = float(np.ptp(np.percentile(draws, [15.87, 84.13])) / 2)
+            crossings, slopes = _bootstrap(temperatures, moments, seed)
+            if slopes.mean() + 3 * slopes.std() > 0:  # noise crosses too
+                break
+            error = float(np.ptp(np.percentile(crossings, [15.87, 84.13])) / 2)
             return CriticalPoint(centre, error, sizes, temperatures, _binder(moments.mean(axis=2)), seed)
         centre = float(np.clip(centre, before - 2 * width, before + 2 * width))
         if not low <= centre <= high:
@@ -128,27 +130,28 @@ def _binder(moments):
     return 1 - moments[1] / (3 * np.square(moments[0]))
 
 
-def _crossing(temperatures, moments):
-    """Where the parabola through the difference of cumulants is 0, next to the middle; else by its slope there."""
+def _difference(temperatures, moments):
+    """The parabola through U_large - U_small, with -1 and 1 at the ends of the temperatures: its coefficients."""
     small, large = _binder(moments)
-    middle, scale = temperatures.mean(), np.ptp(temperatures) / 2
-    c = np.polyfit((temperatures - middle) / scale, large - small, 2)
+    return np.polyfit((temperatures - temperatures.mean()) * 2 / np.ptp(temperatures), large - small, 2)
+
+
+def _crossing(temperatures, moments):
+    """Where the parabola is 0, next to the middle; else by its slope there."""
+    c = _difference(temperatures, moments)
     roots = np.roots(c)
     roots = roots[np.abs(roots.imag) < 1e-9].real
     best = roots[np.argmin(np.abs(roots))] if roots.size else -c[2] / c[1]
-    return float(middle + scale * best)
+    return float(temperatures.mean() + np.ptp(temperatures) / 2 * best)
 
 
 def _bootstrap(temperatures, moments, seed):
-    """Crossings of replicas drawn with replacement, each temperature its own."""
+    """Crossings and slopes of the difference when replicas are drawn with replacement, each temperature its own."""
     rng = np.random.default_rng(seed)
     replicas, points = moments.shape[2:]
-    crossings = np.empty(DRAWS)
+    crossings, slopes = np.empty(DRAWS), np.empty(DRAWS)
     for draw in range(DRAWS):
-        small, large = (rng.integers(replicas, size=(replicas, points)) for _ in range(2))
-        means = [
-            np.take_along_axis(moments[:, k], chosen[None], axis=1).mean(axis=1)
-            for k, chosen in enumerate((small, large))
-        ]
-        crossings[draw] = _crossing(temperatures, np.stack(means, axis=1))
-    return crossings
+        chosen = rng.integers(replicas, size=(1, 2, replicas, points))
+        means = np.take_along_axis(moments, chosen, axis=2).mean(axis=2)
+        crossings[draw], slopes[draw] = _crossing(temperatures, means), _difference(temperatures, means)[1]
+    return crossings, slopes

@@ -44,7 +44,7 @@ class Estimate:
 
 @dataclass
 class Samples:
-    """Result of `sample`.
+    """Result of `sample`: records, the last states, and what they cost.
 
     Attributes:
         energy, magnetization: E(s) and mean spin, float64 (replicas, records).
@@ -180,7 +180,7 @@ class Population(Samples):
 
 @dataclass
 class Annealing:
-    """Result of `anneal`.
+    """Result of `anneal`: the last states of all reads and their energies.
 
     Attributes:
         spins: last states, int8 (reads, n); `energies`: their E(s), float64 (reads,).

@@ -365,6 +365,25 @@ def _ising() -> Case:
     return Case(call)
 
 
+def _sampling() -> Case:
+    """Every engine, a run that is continued, ladders, annealing."""
+    lattice, glass = energy.Ising.lattice((4, 4)), energy.Ising.sherrington_kirkpatrick(6, seed=0)
+    quick = {"sweeps": 2, "replicas": 2, "seed": 0, "verbose": 0}
+
+    def call():
+        for model in (lattice, glass):
+            for method in ("single", "wolff", "swendsen_wang", "rejection_free"):
+                r = model.sample(2.0, method=method, **quick)
+            model.sample(2.0, order="checkerboard", **quick)
+            r = model.sample([1.0, 2.0], **quick)
+            model.sample([1.0, 2.0], start=r, **quick)
+            model.sample((1.0, 2.0, 3), method="tempering", **quick)
+            model.sample((1.0, 2.0, 3), method="population", **quick)
+            model.anneal(sweeps=3, reads=2, seed=0, verbose=0)
+
+    return Case(call, again=call)
+
+
 def _ising_files() -> Case:
     model, path = energy.Ising.lattice((3, 4), J="+-J", seed=0), os.path.join(tempfile.mkdtemp(), "model.safetensors")
     model.save(path)
@@ -420,4 +439,5 @@ CASES: dict[str, Callable[[], Case]] = {
     "ising": _ising,
     "ising-files": _ising_files,
     **{name: lambda make=make: _of(make) for name, make in hopfield_calls.CASES.items()},
+    "sampling": _sampling,
 }

@@ -59,6 +59,14 @@ def long_calls() -> dict:
         while True:
             assert glass.exact(1.0).mean_spins is not None
 
+    lattice = energy.Ising.lattice((1024, 1024))
+
+    def sample():
+        lattice.sample(2.3, sweeps=10**7, replicas=2, record=0, verbose=0)
+
+    def has_spins():
+        assert set(np.unique(lattice.result.spins)) == {-1, 1} and not lattice.result.complete
+
     return {
         "fit-small": (fit(small, x, y, "cross_entropy", 32), usable(small, x, y, "cross_entropy")),
         "fit-large-batch": (fit(big, x, y, "cross_entropy", 4096), usable(big, x, y, "cross_entropy")),
@@ -66,6 +74,7 @@ def long_calls() -> dict:
         "predict": (lambda: [big.predict(x) for _ in range(1000)], usable(big, x, y, "cross_entropy")),
         "evaluate": (lambda: [big.evaluate(x, y) for _ in range(1000)], usable(big, x, y, "cross_entropy")),
         "exact": (enumerate_all, lambda: None),
+        "sample": (sample, has_spins),
         "matmul": (multiply, lambda: None),
     }
 
