@@ -48,7 +48,7 @@ def test_item_34_stride(algorithm):
     one = F.conv2d(x, k, algorithm=algorithm)
     equal(one, [[[[2, 6, -4, 5], [0, 4, 0, -1], [-5, 0, 3, 6], [-2, 5, 0, 3]]]], algorithm)
     if algorithm.startswith("winograd"):
-        with pytest.raises(ValueError, match="which is for kernels of 3 x 3 with stride 1"):
+        with pytest.raises(ValueError, match=r"which is for kernels of [2-5x to]+ with stride 1"):
             F.conv2d(x, k, stride=2, algorithm=algorithm)
     else:
         assert F.conv2d(x, k, stride=2, algorithm=algorithm).tolist() == [[[[2, -4], [-5, 3]]]]
