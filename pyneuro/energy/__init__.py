@@ -6,6 +6,7 @@ from pyneuro.energy._recall import Recall
 from pyneuro.energy.associative import BAM, DenseMemory, Pair, SequenceMemory
 from pyneuro.energy.boltzmann import BoltzmannMachine
 from pyneuro.energy.critical import CriticalPoint, find_tc
+from pyneuro.energy.dbn import DBN
 from pyneuro.energy.encoders import Encoders, encoders
 from pyneuro.energy.exact import Exact
 from pyneuro.energy.graded import GradedHopfield, Path
@@ -25,6 +26,7 @@ from pyneuro.energy.transition import Transition
 __all__ = [
     "AIS",
     "BAM",
+    "DBN",
     "RBM",
     "TSP",
     "Annealing",
