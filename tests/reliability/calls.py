@@ -17,7 +17,7 @@ import pyneuro as pn
 from pyneuro import _core, energy, nn, optim
 from tests.training.networks import Double
 
-from . import hopfield_calls, nets
+from . import boltzmann_calls, hopfield_calls, nets
 
 
 @dataclass
@@ -440,4 +440,5 @@ CASES: dict[str, Callable[[], Case]] = {
     "ising-files": _ising_files,
     **{name: lambda make=make: _of(make) for name, make in hopfield_calls.CASES.items()},
     "sampling": _sampling,
+    **{name: lambda make=make: _of(make) for name, make in boltzmann_calls.CASES.items()},
 }
