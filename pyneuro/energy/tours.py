@@ -114,7 +114,9 @@ class HopfieldTank:
     V = (1 + tanh(u / u0)) / 2. tau, dt: time constant and Euler's step. noise: how much the start is shaken, in u0.
     Distances whose largest is above sqrt(2) are divided by it, as the paper's cities lie in the unit square.
 
-    The network is no good way to find tours, and often ends without one: that is what it teaches.
+    With the paper's weights, the defaults, some 15 of 100 starts end in a tour of the ten cities (as Wilson and Pawley
+    found in 1988), and none of more cities. A goal just above n and a smaller D, such as goal=n + 2 and D=200, end in
+    a tour nearly always, up to at least 29 cities, and in a longer one: no weights have both.
 
     >>> from pyneuro import energy
     >>> found = energy.HopfieldTank().solve(energy.TSP.ten_cities(), runs=20, seed=0)

@@ -28,8 +28,11 @@ def memory(n, count, **given):
 
 
 def latency(call):
-    """The least of a few tries: others may have the core in one of them."""
-    return min(min(interrupted(call, random.uniform(0.05, 0.2))) for _ in range(3))
+    """Seconds; the least of a few tries when the first is slow, because others may have the core in one of them."""
+    found = []
+    while len(found) < 3 and min(found, default=MOST) >= MOST:
+        found.append(min(interrupted(call, random.uniform(0.05, 0.2))))
+    return min(found)
 
 
 @pytest.mark.parametrize(("n", "count"), [(3000, 100), (2000, 1000)])

@@ -171,6 +171,15 @@ def test_the_energy_falls_and_tours_are_tours():
     assert np.nanmean(found.lengths) < 4.765546  # better than chance
 
 
+@pytest.mark.parametrize("name", ["burma14", "ulysses16", "bays29"])
+def test_tours_of_more_cities_need_other_weights(name):
+    problem = energy.TSP.read(TSPLIB / f"{name}.tsp")
+    found = energy.HopfieldTank(D=200.0, goal=problem.n + 2).solve(problem, runs=8, steps=4000, seed=0)
+    assert found.valid.sum() >= 6
+    assert OPTIMA[name] < found.best_length < 2.2 * OPTIMA[name]
+    assert not energy.HopfieldTank().solve(problem, runs=4, steps=2000, seed=0).valid.any()
+
+
 def test_the_table():
     found = [energy.HopfieldTank().solve(energy.TSP.read(TSPLIB / "burma14.tsp"), runs=5, seed=0)]
     text = found[0].table(energy.HopfieldTank().solve(energy.TSP.ten_cities(), runs=20, seed=0))
