@@ -179,8 +179,8 @@ static bool bit(unsigned mask, int i) { return mask >> (i < 31 ? i : 31) & 1; }
 /* Inputs and outputs as the backward function may read them: what it does not need stays NULL. Behind a fused activation it turns gout into the gradient
  * in front of it. */
 static void bind_values(plan_builder *b, const plan_node *n, plan_code *code) {
-    const bool could_fuse = pn_op_field(n->op, "activation") >= 0, writes_gout = n->activation >= 0;
-    const unsigned needs_in = n->op->needs_in, needs_out = could_fuse && !writes_gout ? 0 : n->op->needs_out;
+    const bool writes_gout = n->activation >= 0;
+    const unsigned needs_in = n->op->needs_in, needs_out = pn_op_reads_out(n->op, n->attrs);
     pn_view *in = make_views(b, n, n->in, n->n_in), *out = make_views(b, n, n->out, n->n_out), *gout = make_views(b, n, n->out, n->n_out);
     code->call.in = in;
     code->call.out = out;

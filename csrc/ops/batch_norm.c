@@ -1,14 +1,14 @@
-/* batch_norm: y = h w + b (+ r) with h = (x - mean) / sqrt(var + eps), where mean and var of a channel are taken over the batch in training, and are the running
- * ones in evaluation. gx = (g - mean g - h mean(g h)) / sqrt(var + eps) with g = gy w in training, g / sqrt(var + eps) in evaluation; gw = sum gy h, gb = sum gy.
+/* batch_norm: y = h w + b (+ r) with h = (x - mean) / sqrt(var + eps), where mean and var of a channel are taken over the batch in training, and are the
+ * running ones in evaluation. gx = (g - mean g - h mean(g h)) / sqrt(var + eps) with g = gy w in training, g / sqrt(var + eps) in evaluation; gw = sum gy h,
+ * gb = sum gy.
  *
- * Shapes: x (N, C, *), running_mean, running_var, weight, bias (C,), count (): batches so far, residual (r) as x. In training with tracking, outputs 1 to 3 are what inputs 1 to 3
- * become once the step is known to be good (PN_COMMITS): r + momentum (batch's - r), where the variance is divided by n - 1 as in PyTorch; the y of the
- * same step uses the one divided by n. momentum none: the plain mean over all batches.
+ * Shapes: x (N, C, *), running_mean, running_var, weight, bias (C,), count (): batches so far, residual (r) as x. In training with tracking, outputs 1 to 3 are
+ * what inputs 1 to 3 become once the step is known to be good (PN_COMMITS): r + momentum (batch's - r), where the variance is divided by n - 1 as in
+ * PyTorch; the y of the same step uses the one divided by n. momentum none: the plain mean over all batches.
  *
  * Three phases: sums by chunk and channel, in double around a middle value; then per channel what the last phase needs; then y or gx. With many channels a
- * member takes a channel through all three, else there are barriers between them. Chunks are cut by shape alone. Cost: 8 per element. The activation is for plans, as in linear.c; so is the residual: an addition behind the batch norm.
- * Sources: Ioffe and Szegedy 2015; PyTorch's conventions.
- */
+ * member takes a channel through all three, else there are barriers between them. Chunks are cut by shape alone. Cost: 8 per element. The activation is for
+ * plans, as in linear.c; so is the residual: an addition behind the batch norm. Sources: Ioffe and Szegedy 2015; PyTorch's conventions. */
 #ifdef PN_REAL_PASS
 
 /* The residual's gradient is gy. */
@@ -24,10 +24,10 @@ static void R_(sum_runs)(const pn_call *c, pn_member *m, const geometry *g, cons
     real *gy = w->back ? c->gout[0].data : NULL, *room = m->scratch;
     double *one = w->partial + 2 * chunk * g->channels + channel, *two = one + g->channels;
     *one = *two = 0;
-    for (int64_t image = chunk * g->chunk, end = least(image + g->chunk, g->images); image < end; image++) {
+    for (int64_t image = chunk * g->chunk, end = pn_least(image + g->chunk, g->images); image < end; image++) {
         const bool partial = g->lanes && image + 1 == g->images;
         for (int64_t i = 0; i < g->run; i += PN_BLOCK) {
-            const int64_t at = (image * g->channels + channel) * g->run + i, n = least(g->run - i, PN_BLOCK);
+            const int64_t at = (image * g->channels + channel) * g->run + i, n = pn_least(g->run - i, PN_BLOCK);
             const real *px = x + at, *pg = gy + at;
             int64_t count = n;
             if (i % PN_PIECE == 0 && pn_member_stopped(m)) return;
@@ -45,7 +45,7 @@ static void R_(sum_runs)(const pn_call *c, pn_member *m, const geometry *g, cons
 /* The same for a chunk of rows whose columns are the channels. */
 static void R_(sum_rows)(const pn_call *c, const geometry *g, const work *w, int64_t chunk) {
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
-    const int64_t cols = g->channels, first = chunk * g->chunk, rows = least(g->images - first, g->chunk), at = first * cols;
+    const int64_t cols = g->channels, first = chunk * g->chunk, rows = pn_least(g->images - first, g->chunk), at = first * cols;
     const real *x = (const real *)c->in[0].data + at;
     double *one = w->partial + 2 * chunk * cols;
     memset(one, 0, (size_t)(2 * cols) * sizeof *one);
@@ -70,9 +70,9 @@ static void R_(finish)(const pn_call *c, const work *w, int64_t at, int64_t n) {
 static void R_(write_runs)(const pn_call *c, pn_member *m, const geometry *g, const work *w, int64_t chunk, int64_t channel) {
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const real *middle = w->middle, *a = w->a, *p = w->p, *q = w->q, *x = c->in[0].data;
-    for (int64_t image = chunk * g->chunk, end = least(image + g->chunk, g->images); image < end; image++) {
+    for (int64_t image = chunk * g->chunk, end = pn_least(image + g->chunk, g->images); image < end; image++) {
         for (int64_t i = 0; i < g->run; i += PN_BLOCK) {
-            const int64_t at = (image * g->channels + channel) * g->run + i, n = least(g->run - i, PN_BLOCK);
+            const int64_t at = (image * g->channels + channel) * g->run + i, n = pn_least(g->run - i, PN_BLOCK);
             if (i % PN_PIECE == 0 && pn_member_stopped(m)) return;
             if (w->back) {
                 k->batch_norm.gradient((real *)c->gin[0].data + at, (const real *)c->gout[0].data + at, x + at, n, middle[channel], a[channel], p[channel],
@@ -87,7 +87,7 @@ static void R_(write_runs)(const pn_call *c, pn_member *m, const geometry *g, co
 
 static void R_(write_rows)(const pn_call *c, const geometry *g, const work *w, int64_t chunk) {
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
-    const int64_t cols = g->channels, first = chunk * g->chunk, rows = least(g->images - first, g->chunk), at = first * cols;
+    const int64_t cols = g->channels, first = chunk * g->chunk, rows = pn_least(g->images - first, g->chunk), at = first * cols;
     const real *x = (const real *)c->in[0].data + at;
     if (w->back) {
         k->batch_norm.column_gradient((real *)c->gin[0].data + at, (const real *)c->gout[0].data + at, x, rows, cols, cols, w->middle, w->a, w->p, w->q,
@@ -223,8 +223,6 @@ enum { TRAINING, TRACK, MOMENTUM, EPS, ACTIVATION };   /* attributes */
 #define SHARE 8     /* channels that a member finishes at a time */
 #define MANY 16     /* channels that are enough for a team */
 #define CHUNK 16384 /* elements of a chunk */
-
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* x as `images` x `channels` runs of `run` elements, each run one channel's. Batch-inner blocks are images of 16 times as many pixels. */
 typedef struct geometry {

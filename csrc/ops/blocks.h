@@ -1,4 +1,4 @@
-/* Tensors in blocks of 16 samples or channels (pn_layout of op.h): where they lie, and the way there and back from the plain order. For the reorders of
+/* Tensors in blocks of 16 samples (pn_layout of op.h): where they lie, and the way there and back from the plain order. For the reorders of
  * plans and for ops whose algorithm works on blocks. Both ways are transposes of 16 x many numbers.
  *
  * The typed part is for the file that moves: it includes this header once per real type. */
@@ -7,23 +7,21 @@
 #define PN_OPS_BLOCKS_H
 #include "ops/op_helpers.h"
 
-/* A blocked tensor is `outer` x `lanes` rows of `cols`; `count` blocks of 16 lanes in each of the outer parts. */
+/* A blocked tensor is `lanes` rows of `cols` in `count` blocks of 16 lanes. */
 typedef struct pn_blocking {
-    int64_t outer, lanes, cols, count;
+    int64_t lanes, cols, count;
 } pn_blocking;
 
-static inline pn_blocking pn_blocking_of(const pn_shape *s, pn_layout layout) {
-    const int dim = layout == PN_CHANNEL_BLOCK ? 1 : 0; /* the dimension that is split */
-    pn_blocking b = {pn_shape_count(s, 0, dim), s->dim[dim], pn_shape_count(s, dim + 1, s->rank), 0};
-    b.count = pn_blocks_of(b.lanes, PN_LAYOUT_LANES);
-    return b;
+static inline pn_blocking pn_blocking_of(const pn_shape *s) {
+    const int64_t lanes = s->dim[0];
+    return (pn_blocking){lanes, pn_shape_count(s, 1, s->rank), pn_blocks_of(lanes, PN_LAYOUT_LANES)};
 }
 
 /* Elements that a tensor takes in this layout. */
 static inline int64_t pn_layout_size(const pn_shape *s, pn_layout layout) {
     if (layout == PN_PLAIN) return pn_shape_size(s);
-    const pn_blocking b = pn_blocking_of(s, layout);
-    return b.outer * b.count * b.cols * PN_LAYOUT_LANES;
+    const pn_blocking b = pn_blocking_of(s);
+    return b.count * b.cols * PN_LAYOUT_LANES;
 }
 #endif
 #else
@@ -53,10 +51,10 @@ static void R_(blocks_move)(const pn_call *c, pn_member *m, real *y, const real 
     const R_(pn_kernels) *k = R_(pn_call_kernels)(c);
     const int64_t pieces = pn_blocks_of(b->cols, PIECE);
     int64_t lo, hi;
-    pn_member_range(m, b->outer * b->count * pieces, &lo, &hi);
+    pn_member_range(m, b->count * pieces, &lo, &hi);
     for (int64_t i = lo; i < hi && !pn_member_stopped(m); i++) {
-        const int64_t block = i / pieces, col = i % pieces * PIECE, first = block % b->count * PN_LAYOUT_LANES, left = b->lanes - first;
-        const int64_t plain = (block / b->count * b->lanes + first) * b->cols + col, blocked = (block * b->cols + col) * PN_LAYOUT_LANES;
+        const int64_t block = i / pieces, col = i % pieces * PIECE, first = block * PN_LAYOUT_LANES, left = b->lanes - first;
+        const int64_t plain = first * b->cols + col, blocked = (block * b->cols + col) * PN_LAYOUT_LANES;
         const int64_t lanes = left < PN_LAYOUT_LANES ? left : PN_LAYOUT_LANES, cols = b->cols - col < PIECE ? b->cols - col : PIECE;
         if (in)
             R_(block_in)(k, y + blocked, x + plain, lanes, cols, b->cols, add);

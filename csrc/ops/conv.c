@@ -175,8 +175,7 @@ typedef struct conv_blocks {
 } conv_blocks;
 static conv_blocks conv_blocks_of(const pn_conv *v) {
     const pn_shape x = {.rank = 2, .dim = {v->n, conv_input_size(v)}}, y = {.rank = 2, .dim = {v->n, conv_output_size(v)}};
-    return (conv_blocks){pn_blocking_of(&x, PN_BATCH_INNER), pn_blocking_of(&y, PN_BATCH_INNER), pn_layout_size(&x, PN_BATCH_INNER),
-                         pn_layout_size(&y, PN_BATCH_INNER)};
+    return (conv_blocks){pn_blocking_of(&x), pn_blocking_of(&y), pn_layout_size(&x, PN_BATCH_INNER), pn_layout_size(&y, PN_BATCH_INNER)};
 }
 
 /* Matrix products of all passes share one piece of scratch, in front of the columns. */

@@ -17,7 +17,7 @@ static void R_(gather_forward)(const pn_call *c, pn_member *m) {
     for (int64_t line = lo; line < hi; line++) {
         const line_at at = find_line(&l, line);
         for (int64_t first = 0; first < l.chosen; first += PN_BLOCK) {
-            const int64_t end = least(l.chosen, first + PN_BLOCK);
+            const int64_t end = pn_least(l.chosen, first + PN_BLOCK);
             if (pn_member_paused(m, &done, end - first)) return;
             for (int64_t j = first; j < end; j++) y[at.y + j * l.step_y] = x[at.x + index[at.y + j * l.step_y] * l.step_x];
         }
@@ -45,7 +45,7 @@ static void R_(gather_backward)(const pn_call *c, pn_member *m) {
     for (int64_t line = lo; line < hi; line++) {
         const line_at at = find_line(&l, line);
         for (int64_t first = 0; first < l.chosen; first += PN_BLOCK) {
-            const int64_t end = least(l.chosen, first + PN_BLOCK);
+            const int64_t end = pn_least(l.chosen, first + PN_BLOCK);
             if (pn_member_paused(m, &done, end - first)) return;
             for (int64_t j = first; j < end; j++) gx[at.x + index[at.y + j * l.step_y] * l.step_x] += gy[at.y + j * l.step_y];
         }
@@ -63,7 +63,7 @@ static void R_(select_backward)(const pn_call *c, pn_member *m) {
     const int64_t strips = pn_blocks_of(s.inner, STRIP);
     pn_member_share(m, s.outer * strips, 1, &lo, &hi);
     for (int64_t job = lo; job < hi; job++) {
-        const int64_t o = job / strips, first = job % strips * STRIP, width = least(s.inner - first, STRIP);
+        const int64_t o = job / strips, first = job % strips * STRIP, width = pn_least(s.inner - first, STRIP);
         const real *from = gy + o * s.chosen * s.inner + first;
         real *to = gx + o * s.size * s.inner + first;
         for (int64_t j = 0; j < s.chosen && !pn_member_paused(m, &done, width); j++) {
@@ -74,8 +74,6 @@ static void R_(select_backward)(const pn_call *c, pn_member *m) {
 
 #else
 #include "ops/copy.h"
-
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #define STRIP 16 /* columns that a member adds at a time: a cache line of floats */
 
@@ -141,7 +139,7 @@ static void select_forward(const pn_call *c, pn_member *m) {
     for (int64_t row = lo; row < hi; row++) {
         const int64_t from = (row / s.chosen * s.size + index[row % s.chosen]) * s.inner, to = row * s.inner;
         for (int64_t first = 0; first < s.inner; first += PN_PIECE) {
-            const int64_t n = least(s.inner - first, PN_PIECE);
+            const int64_t n = pn_least(s.inner - first, PN_PIECE);
             if (pn_member_paused(m, &done, n)) return;
             memcpy(y + (to + first) * size, x + (from + first) * size, (size_t)(n * size));
         }

@@ -55,7 +55,7 @@ static void R_(gradient_unit)(const pn_call *c, const layout *l, int64_t row, in
 static void R_(row_moments)(const pn_call *c, const layout *l, int64_t row, int64_t i, double *sums) {
     const real *x = (const real *)c->in[0].data + row * l->n;
     sums[0] = sums[1] = 0;
-    R_(pn_call_kernels)(c)->batch_norm.moments(&sums[0], &sums[1], x + i * PIECE, least(l->n - i * PIECE, PIECE), x[0]);
+    R_(pn_call_kernels)(c)->batch_norm.moments(&sums[0], &sums[1], x + i * PIECE, pn_least(l->n - i * PIECE, PIECE), x[0]);
 }
 
 /* The row's mean and 1 / deviation to saved. */
@@ -88,7 +88,7 @@ static void R_(rows_forward)(const pn_call *c, pn_member *m, const layout *l) {
         for (int64_t i = 0; i * PIECE < l->n; i++) {
             R_(row_moments)(c, l, row, i, sums);
             total[0] += sums[0], total[1] += sums[1];
-            if (stopped(m, &done, least(l->n, PIECE))) return;
+            if (stopped(m, &done, pn_least(l->n, PIECE))) return;
         }
         R_(finish_row)(c, l, row, total);
         for (int64_t unit = 0; unit < l->units; unit++) {
@@ -161,8 +161,8 @@ static void R_(sum_columns)(const pn_call *c, pn_member *m, const layout *l, dou
         const int64_t chunk = b / wide, from = b % wide * WIDTH, row = chunk * CHUNK;
         const real *x = (const real *)c->in[0].data + row * l->n + from, *gy = (const real *)c->gout[0].data + row * l->n + from;
         double *gw = to + 2 * chunk * l->channels + from, *gb = gw + l->channels;
-        R_(pn_call_kernels)(c)->layer_norm.weight_sums(gw, gb, gy, x, (const double *)((const moment *)c->saved + row), least(l->rows - row, CHUNK),
-                                                       least(l->channels - from, WIDTH), l->n);
+        R_(pn_call_kernels)(c)->layer_norm.weight_sums(gw, gb, gy, x, (const double *)((const moment *)c->saved + row), pn_least(l->rows - row, CHUNK),
+                                                       pn_least(l->channels - from, WIDTH), l->n);
     }
 }
 
@@ -234,8 +234,6 @@ static void R_(group_backward)(const pn_call *c, pn_member *m) {
 #define PIECE PN_BLOCK /* elements of a row that are worked on at a time */
 #define FEW 16         /* so many rows leave members of a team without work */
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Looks at the poll every PN_PIECE elements: *done counts them. What a member leaves undone nobody reads. */
 static inline bool stopped(pn_member *m, int64_t *done, int64_t n) {
     if ((*done += n) < PN_PIECE) return false;
@@ -267,11 +265,11 @@ typedef struct span {
 static inline span span_of(const layout *l, int64_t row, int64_t unit) {
     const int64_t pieces = l->run > l->piece ? pn_blocks_of(l->run, l->piece) : 1, run = unit / pieces, from = unit % pieces * l->piece;
     const int64_t first = l->by_column ? from : row % l->groups * (l->channels / l->groups) + run;
-    return (span){row * l->n + run * l->run + from, least(l->run - from, l->piece), first};
+    return (span){row * l->n + run * l->run + from, pn_least(l->run - from, l->piece), first};
 }
 
 static layout cut_rows(layout l) {
-    l.piece = least(l.run, PIECE);
+    l.piece = pn_least(l.run, PIECE);
     l.units = l.run ? l.n / l.run * pn_blocks_of(l.run, l.piece) : 0;
     l.block = l.n < PN_BLOCK ? PN_BLOCK / (l.n ? l.n : 1) : 1;
     if (l.rows < FEW && l.n > PIECE) l.cut = l.piece < PN_BLOCK ? PN_BLOCK / l.piece : 1;

@@ -34,10 +34,9 @@ typedef struct pn_field {
 /* How a buffer of a plan is stored (graph/layout.h). Logical shapes are (n, c, ...); weights and everything the user sees are plain. */
 typedef enum pn_layout {
     PN_PLAIN,
-    PN_BATCH_INNER,  /* (n/16, c, ..., 16): 16 samples side by side */
-    PN_CHANNEL_BLOCK /* (n, c/16, ..., 16): 16 channels side by side */
+    PN_BATCH_INNER /* (n/16, c, ..., 16): 16 samples side by side */
 } pn_layout;
-#define PN_LAYOUT_LANES 16 /* samples or channels side by side */
+#define PN_LAYOUT_LANES 16 /* samples side by side */
 
 /* Shape inference: in -> out, and what the op needs. Called once per recording; returns a status with a message naming both shapes. */
 typedef struct pn_infer {

@@ -19,6 +19,8 @@ static inline int pn_op_real(const pn_call *c) {
     return PN_F32;
 }
 
+static inline int64_t pn_least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* ---- who does what ---- */
 
 /* Elementwise work is shared in fixed blocks, so that an element's neighbours in a kernel call never depend on the number of members. */

@@ -11,7 +11,7 @@
 static void R_(copy_columns)(const padding *p, real *y, const real *x, int64_t from, int64_t n, real value) {
     const pad_dim *d = &p->dim[p->rank - 1];
     for (int64_t j = 0; j < n;) {
-        const int64_t i = from + j - d->before, inside = x && i >= 0 ? least(d->in - i, n - j) : 0;
+        const int64_t i = from + j - d->before, inside = x && i >= 0 ? pn_least(d->in - i, n - j) : 0;
         if (inside > 0) {
             memcpy(y + j, x + i, (size_t)inside * sizeof *y);
             j += inside;
@@ -30,7 +30,7 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
     for (pn_span s = pn_span_open(m, pn_shape_size(&c->out[0].shape)); pn_span_next(&s, m);) {
         for (int64_t e = s.lo, n; e < s.hi; e += n) {
             const int64_t at = source_row(&p, e / width), from = e % width;
-            n = least(width - from, s.hi - e);
+            n = pn_least(width - from, s.hi - e);
             R_(copy_columns)(&p, y + e, at < 0 ? NULL : x + at * row, from, n, value);
         }
     }
@@ -41,7 +41,7 @@ static void R_(forward)(const pn_call *c, pn_member *m) {
 static void R_(add_columns)(const R_(pn_kernels) *k, const padding *p, real *gx, const real *gy, int64_t from, int64_t n) {
     const pad_dim *d = &p->dim[p->rank - 1];
     for (int64_t j = 0; j < n;) {
-        const int64_t i = from + j - d->before, inside = i >= 0 ? least(d->in - i, n - j) : 0;
+        const int64_t i = from + j - d->before, inside = i >= 0 ? pn_least(d->in - i, n - j) : 0;
         if (inside > 0) {
             k->accumulate(gx + i, gy + j, inside);
             j += inside;
@@ -64,7 +64,7 @@ static void R_(backward)(const pn_call *c, pn_member *m) {
     if (!c->gin_add[0]) memset(gx + lo * p.plane_in, 0, (size_t)((hi - lo) * p.plane_in) * sizeof *gx);
     for (int64_t e = lo * p.plane_out, n; e < hi * p.plane_out; e += n) {
         const int64_t at = source_row(&p, e / width), from = e % width;
-        n = least(width - from, PN_PIECE);
+        n = pn_least(width - from, PN_PIECE);
         if (at >= 0) R_(add_columns)(R_(pn_call_kernels)(c), &p, gx + at * row, gy + e, from, n);
         if ((done += n) < PN_PIECE) continue;
         done = 0;
@@ -88,8 +88,6 @@ typedef struct padding {
     pad_dim dim[PN_MAX_RANK];
     int64_t planes, plane_in, plane_out; /* dimensions before the first padded one, and elements behind them */
 } padding;
-
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static padding padding_of(const pn_shape *x, const pn_value *attrs) {
     padding p = {.mode = (pad_mode)attrs[1].i, .rank = x->rank ? x->rank : 1, .planes = 1, .plane_in = 1, .plane_out = 1};

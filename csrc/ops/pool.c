@@ -102,16 +102,14 @@ pn_pool pn_pool_of(const pn_shape *x, const pn_shape *y, const pn_value *attrs, 
     return p;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
-static int64_t most_taps(const pn_pool_axis *a) { return least(a->in, a->adaptive ? a->in / a->out + 2 : a->kernel); }
+static int64_t most_taps(const pn_pool_axis *a) { return pn_least(a->in, a->adaptive ? a->in / a->out + 2 : a->kernel); }
 int64_t pn_pool_most_taps(const pn_pool *p) { return most_taps(&p->h) * most_taps(&p->w); }
 
 int64_t pn_pool_alike(const pn_pool *p, int64_t o) {
     const pn_pool_axis *a = &p->w;
     const int64_t start = o * a->stride - a->padding, size = (a->kernel - 1) * a->dilation + 1;
     if (a->adaptive || start < 0 || start + size > a->in) return 1;
-    return least((a->in - size + a->padding) / a->stride + 1, a->out) - o;
+    return pn_least((a->in - size + a->padding) / a->stride + 1, a->out) - o;
 }
 
 pn_taps pn_pool_taps(const pn_pool *p, pn_window rows, pn_window cols, int64_t alike, int64_t *room) {

@@ -1,8 +1,8 @@
 /* prelu: y = x where x > 0, else w x, with a slope w that is learnt. gx = gy (x > 0 ? 1 : w), gy grad_at_zero at x = 0; gw = sum of gy x over x <= 0.
  *
  * Shapes: x (n, c, *), weight (c,) with one slope per channel, or (1,) for all; y like x. Cost: 1 per element. NaN stays NaN.
- * Sources: He et al. 2015; lecture 002. By default the slope counts at x = 0, as in PyTorch. The sums of gw run in double, channel by channel, in the order of x.
- */
+ * Sources: He et al. 2015; lecture 002. By default the slope counts at x = 0, as in PyTorch. The sums of gw run in double, channel by channel, in the order
+ * of x. */
 #ifdef PN_REAL_PASS
 
 static void R_(forward)(const pn_call *c, pn_member *m) {

@@ -124,6 +124,14 @@ def _kernel(name, weight, rank):
     return shape[2:]
 
 
+def _tensors(input, weight):
+    """The weight as a Tensor beside its input. Two that are none are float64 if one of them is, as in `linear`."""
+    plain = not isinstance(input, _core.Tensor) and not isinstance(weight, _core.Tensor)
+    if plain and "float64" in (_core.as_tensor(input).dtype, _core.as_tensor(weight).dtype):
+        return _core.as_tensor(input, "float64"), _core.as_tensor(weight, "float64")
+    return input, _check.tensor(weight, input)
+
+
 # ---- functions ----
 
 
@@ -135,7 +143,7 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     >>> conv1d([[[1.0, 2.0, 4.0, 8.0]]], [[[-1.0, 1.0]]]).tolist()
     [[[1.0, 2.0, 4.0]]]
     """
-    weight = _check.tensor(weight, input)
+    input, weight = _tensors(input, weight)
     kernel = _kernel("conv1d", weight, 3)
     return run_conv1d(
         input, weight, bias, attributes_of("conv1d", kernel, stride, padding, dilation, groups, algorithm)
@@ -166,7 +174,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     >>> conv2d(x, [[[[1.0, 0.0], [0.0, -1.0]]]]).tolist()
     [[[[-4.0, -4.0], [-4.0, -4.0]]]]
     """
-    weight = _check.tensor(weight, input)
+    input, weight = _tensors(input, weight)
     kernel = _kernel("conv2d", weight, 4)
     return run_conv2d(
         input, weight, bias, attributes_of("conv2d", kernel, stride, padding, dilation, groups, algorithm)
@@ -187,7 +195,7 @@ def conv_transpose2d(
     >>> conv_transpose2d([[[[1.0, 2.0]]]], [[[[1.0, 10.0]]]], stride=(1, 2)).tolist()
     [[[[1.0, 10.0, 2.0, 20.0]]]]
     """
-    weight, name = _check.tensor(weight, input), "conv_transpose2d"
+    (input, weight), name = _tensors(input, weight), "conv_transpose2d"
     kernel = _kernel(name, weight, 4)
     padding = numbers(name, "padding", padding, 2, 0)
     attributes = attributes_of(name, kernel, stride, padding, dilation, groups, algorithm)

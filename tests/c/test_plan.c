@@ -227,10 +227,6 @@ static pn_layout batch_inner(const pn_shape in[2], const pn_value *attrs, pn_lay
     (void)in, (void)attrs, (void)incoming;
     return PN_BATCH_INNER;
 }
-static pn_layout channel_block(const pn_shape in[2], const pn_value *attrs, pn_layout incoming) {
-    (void)in, (void)attrs, (void)incoming;
-    return PN_CHANNEL_BLOCK;
-}
 
 static pn_op cube(pn_layout layout) {
     return (pn_op){.name = "cube",
@@ -242,9 +238,7 @@ static pn_op cube(pn_layout layout) {
                    .fwd = {cube_forward, cube_forward},
                    .bwd = {cube_backward, cube_backward},
                    .needs_in = 1,
-                   .layout = layout == PN_BATCH_INNER     ? batch_inner
-                             : layout == PN_CHANNEL_BLOCK ? channel_block
-                                                          : NULL};
+                   .layout = layout == PN_BATCH_INNER ? batch_inner : NULL};
 }
 
 /* w -> scale -> [cube -> tanh -> cube] -> mean, with and without a layout of its own: the values between are reordered once each way. */
@@ -282,13 +276,11 @@ TEST(an_op_gets_the_layout_it_asks_for) {
     check_layout(PN_BATCH_INNER, 16, 3);
     check_layout(PN_BATCH_INNER, 37, 3);
     check_layout(PN_BATCH_INNER, 1, 2);
-    check_layout(PN_CHANNEL_BLOCK, 2, 16);
-    check_layout(PN_CHANNEL_BLOCK, 3, 21);
 }
 
 TEST(layout_index_is_where_reorder_puts_things) {
     const pn_shape s = {.rank = 3, .dtype = PN_F32, .dim = {19, 5, 2}};
-    for (int layout = PN_PLAIN; layout <= PN_CHANNEL_BLOCK; layout++) {
+    for (int layout = PN_PLAIN; layout <= PN_BATCH_INNER; layout++) {
         const pn_shape physical = pn_layout_shape(&s, (pn_layout)layout);
         float x[190], y[19 * 16 * 16];
         for (int i = 0; i < 190; i++) x[i] = (float)(i + 1);

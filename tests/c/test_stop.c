@@ -66,6 +66,88 @@ TEST(choices_stop) {
     check_stops("index_select", "dim=0", "300000,2;i<300000 300000");
 }
 
+/* ---- one long row, or one long group: an op that is asked to stop in the middle leaves the rest undone ---- */
+
+/* Four million elements take milliseconds at the least; the question comes a tenth of one after the start. */
+#define LONG_ROW "4000000"
+#define SOON 0.0001
+
+static bool yes(void *asked) {
+    ++*(int *)asked;
+    return true;
+}
+
+static void forward_only(void *context, pn_member *m) {
+    op_result *r = context;
+    r->call.op->fwd[op_real(r->vin, r->call.n_in)](&r->call, m);
+}
+static void backward_only(void *context, pn_member *m) {
+    op_result *r = context;
+    r->call.op->bwd[op_real(r->vin, r->call.n_in)](&r->call, m);
+}
+
+/* Runs f again into `block`, which holds the whole result, and stops it soon. */
+static void stop_soon(op_result *r, void (*f)(void *, pn_member *), op_block *block, const char *what) {
+    int asked = 0;
+    pn_poll poll;
+    char *whole = pn_alloc(block->bytes);
+    memcpy(whole, block->data, block->bytes);
+    memset(block->data, 0xff, block->bytes);
+    memset(r->scratch.data, 0xff, r->scratch.bytes);
+    pn_poll_init(&poll, yes, &asked);
+    poll.next = pn_clock() + SOON;
+    pn_team_run(1, &poll, f, r);
+    CHECK(asked == 1, "%s asks nobody", what);
+    CHECK(memcmp(whole, block->data, block->bytes) != 0, "%s goes on to the end", what);
+    pn_free(whole);
+}
+
+static void check_stops_soon(const char *name, const char *attrs, const char *shape) {
+    op_case c;
+    op_result r;
+    CHECK(op_case_open(&c, name, attrs, shape) == PN_OK, "%s", c.error.text);
+    char what[128];
+    snprintf(what, sizeof what, "%s(%s) of %s", name, attrs, shape);
+    c.text = what;
+    const bool backward = !(c.op->flags & PN_NO_GRAD) && c.in[0].dtype != PN_I64;
+    c.value[0][pn_shape_size(&c.in[0]) - 1] = strstr(name, "min") ? -5 : 5; /* decides the result */
+    op_run(&c, PN_F32, pn_kernels_get(), 1, ~0u, backward ? OP_BACKWARD : 0, &r);
+    if (backward) stop_soon(&r, backward_only, &r.gin[0], what);
+    stop_soon(&r, forward_only, &r.out[0], what);
+    op_close(&c, &r);
+    op_case_close(&c);
+}
+
+TEST(ops_poll_in_slices) {
+    check_stops_soon("slice", "start=0,0 stop=1," LONG_ROW " step=1,1", "1," LONG_ROW);
+    check_stops_soon("slice", "start=3999999 stop=-1 step=-1", LONG_ROW);
+    check_stops_soon("slice", "start=0,0 stop=" LONG_ROW ",3 step=1,2", LONG_ROW ",3");
+}
+
+TEST(ops_poll_in_extremes) {
+    static const char *const names[] = {"max", "min", "argmax", "argmin"};
+    for (int i = 0; i < 4; i++) {
+        check_stops_soon(names[i], "dim=0", LONG_ROW);
+        check_stops_soon(names[i], "dim=0", LONG_ROW ",2");
+        check_stops_soon(names[i], "dim=1", LONG_ROW ",3");
+        check_stops_soon(names[i], "dim=0", "i<4 " LONG_ROW);
+    }
+    check_stops_soon("max", "", LONG_ROW);
+}
+
+TEST(ops_poll_in_sums_and_products) {
+    static const char *const names[] = {"sum", "mean", "prod", "logsumexp"};
+    for (int i = 0; i < 4; i++) {
+        check_stops_soon(names[i], "dim=0", "s" LONG_ROW ",2");
+        check_stops_soon(names[i], "dim=1", "s2," LONG_ROW);
+    }
+    check_stops_soon("sum", "dim=0", "i<4 " LONG_ROW);
+    check_stops_soon("cumsum", "", LONG_ROW);
+    check_stops_soon("cumsum", "dim=0", LONG_ROW ",2");
+}
+
+/* ---- rows in pieces ---- */
+
 /* A row of (1, n) in pieces against the same numbers as the double formula. */
 static void check_long_row(const char *name, const char *attrs, bool logarithm) {
     op_case c;

@@ -168,3 +168,12 @@ def test_filter2d(flip):
     np.testing.assert_allclose(
         pn.filter2d(image[0], pn.tensor(k), flip=flip).numpy(), theirs[0], **tolerances.LAYERS["float64"]
     )
+
+
+@pytest.mark.parametrize("x", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("w", ["float32", "float64", "int64"])
+def test_two_plain_inputs_have_the_type_that_a_dense_layer_gives_them(x, w):
+    dense = nn.functional.linear(np.ones((2, 3), x), np.ones((4, 3), w)).dtype
+    assert nn.functional.conv1d(np.ones((1, 2, 5), x), np.ones((3, 2, 2), w)).dtype == dense
+    assert nn.functional.conv2d(np.ones((1, 2, 5, 5), x), np.ones((3, 2, 2, 2), w)).dtype == dense
+    assert nn.functional.conv_transpose2d(np.ones((1, 2, 5, 5), x), np.ones((2, 3, 2, 2), w)).dtype == dense
