@@ -1,6 +1,6 @@
 """The benchmarks: `python tests/benchmarks/run.py dense` prints the table of the README.
 
-    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|all ...]
+    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|annealing|all ...]
            [--threads N] [--rounds N] [--isa avx2] [--no-random]
 
 Ratios are medians of paired ratios of turns that alternate in one process (paired.py). Never run by the tests, never
@@ -20,7 +20,7 @@ from paired import in_child
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind an installed pyneuro
 
-TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield")
+TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield", "annealing")
 THREADS = {"gemm": 1, "eager": 1, "hopfield": 1}  # the others: two
 
 
