@@ -137,8 +137,10 @@ static pn_status open(pn_engine **out, const pn_couplings *m, const pn_task *tas
         pn_free(w);
         return status;
     }
-    *out = &w->scalar.base;
-    if (allocate(w, (size_t)task->replicas, (size_t)m->n)) return PN_OK;
+    if (allocate(w, (size_t)task->replicas, (size_t)m->n)) {
+        *out = &w->scalar.base;
+        return PN_OK;
+    }
     close_engine(&w->scalar.base);
     return pn_fail(e, PN_E_MEMORY, "no memory for the rates of %lld replicas of %lld spins", (long long)task->replicas, (long long)m->n);
 }

@@ -103,8 +103,10 @@ static pn_status open(pn_engine **out, const pn_couplings *m, const pn_task *tas
     const bool fits = pn_mul_size(replicas, n, &sites) && pn_mul_size(sites, sizeof *w->parent, &bytes);
     w->parent = fits ? pn_alloc(bytes) : NULL;
     w->fate = fits ? pn_alloc(sites) : NULL;
-    *out = &w->scalar.base;
-    if (w->parent && w->fate) return PN_OK;
+    if (w->parent && w->fate) {
+        *out = &w->scalar.base;
+        return PN_OK;
+    }
     close_engine(&w->scalar.base);
     return pn_fail(e, PN_E_MEMORY, "no memory for the clusters of %zu replicas of %zu spins", replicas, n);
 }

@@ -140,8 +140,10 @@ static pn_status open(pn_engine **out, const pn_couplings *m, const pn_task *tas
     w->clusters = pn_alloc_zero(replicas * sizeof *w->clusters);
     w->member = fits ? pn_alloc(sites) : NULL;
     w->stamp = fits ? pn_alloc_zero(sites) : NULL;
-    *out = &w->scalar.base;
-    if (w->clusters && w->member && w->stamp) return PN_OK;
+    if (w->clusters && w->member && w->stamp) {
+        *out = &w->scalar.base;
+        return PN_OK;
+    }
     close_wolff(&w->scalar.base);
     return pn_fail(e, PN_E_MEMORY, "no memory for the clusters of %zu replicas of %zu spins", replicas, n);
 }
