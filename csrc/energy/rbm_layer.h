@@ -45,12 +45,13 @@ static inline void R_(rbm_product)(R_(pn_gemm_call) g, pn_member *member, pn_pol
     if (lo < hi) k->gemm.run(&g, lo, hi, scratch);
 }
 
-/* log p(v_i | all other visible units), given x, the inputs of the hidden units: log sigmoid(F(v with i turned) - F(v)). Rows of W are (nh). */
-static inline double R_(rbm_log_given_others)(const pn_rbm *m, const real *v, const real *x, int64_t i) {
+/* log p(v_i | all other visible units) = log sigmoid(F(v with i turned) - F(v)), given x, the inputs of the hidden units, and softplus, the sum of
+ * log(1 + exp(x)). Rows of W are (nh). */
+static inline double R_(rbm_log_given_others)(const pn_rbm *m, const real *v, const real *x, double softplus, int64_t i) {
     const R_(pn_boltzmann) *u = R_(units)();
     const double turn = 1 - 2 * (double)v[i];
     const real *row = (const real *)m->w + i * m->nh;
-    const double rise = -turn * (double)((const real *)m->b)[i] - u->shift_sum(x, row, m->nh, (real)turn);
+    const double rise = -turn * (double)((const real *)m->b)[i] - (u->shift_sum(x, row, m->nh, (real)turn) - softplus);
     return -pn_kernels_get()->energy.boltzmann_d.softplus_sum(&rise, 1, -1);
 }
 

@@ -34,9 +34,10 @@ static void R_(pseudo)(rows_job *j, pn_member *m, int64_t first, int64_t n) {
     R_(product)(j, m, rbm_up(rbm, n), v, x, rbm->c);
     for (int64_t r = 0; r < n && !stopped(m); r++) {
         double sum = 0;
+        const double softplus = R_(units)()->softplus_sum(x + r * rbm->nh, rbm->nh, 1);
         for (int64_t s = 0; s < sites; s++) {
             const int64_t i = j->steps ? (int64_t)pn_rng_below(j->seed, (uint64_t)(first + r), (uint64_t)s, (uint64_t)rbm->nv) : s;
-            sum += R_(rbm_log_given_others)(rbm, v + r * rbm->nv, x + r * rbm->nh, i);
+            sum += R_(rbm_log_given_others)(rbm, v + r * rbm->nv, x + r * rbm->nh, softplus, i);
         }
         ((double *)j->out)[first + r] = sum * (double)rbm->nv / (double)sites;
     }

@@ -126,9 +126,10 @@ static void R_(measure)(walk *w, pn_member *m) {
         w->row_sums[2 * r + 1] = 0;
         if (rbm->visible != PN_VISIBLE_BINARY) continue;
         const uint64_t key = pn_energy_seed(t->seed, SITES), row = (uint64_t)(t->progress[1] + r) * PN_RBM_SITES;
+        const double softplus = R_(units)()->softplus_sum(ROW(w->x, w->rows + r, rbm->nh), rbm->nh, 1);
         for (uint64_t s = 0; s < PN_RBM_SITES; s++) {
             const int64_t i = (int64_t)pn_rng_below(key, (uint64_t)t->progress[0], row + s, (uint64_t)rbm->nv);
-            w->row_sums[2 * r + 1] += R_(rbm_log_given_others)(rbm, v, ROW(w->x, w->rows + r, rbm->nh), i);
+            w->row_sums[2 * r + 1] += R_(rbm_log_given_others)(rbm, v, ROW(w->x, w->rows + r, rbm->nh), softplus, i);
         }
     }
     pn_member_barrier(m);

@@ -12,7 +12,7 @@ struct pn_lanes;
         void (*draw)(real * s, real *p, const real *x, int64_t n, real beta, const real *base, struct pn_lanes *g);                                            \
         void (*draw_normal)(real * s, const real *x, int64_t n, real beta, const real *base, struct pn_lanes *g); /* s = z + a standard normal number */       \
         double (*softplus_sum)(const real *x, int64_t n, real beta);                                              /* sum of log(1 + exp(beta x)), in double */ \
-        double (*shift_sum)(const real *x, const real *w, int64_t n, real d); /* sum of log(1 + exp(x + d w)) - log(1 + exp(x)), in double */                  \
+        double (*shift_sum)(const real *x, const real *w, int64_t n, real d); /* sum of log(1 + exp(x + d w)), in double */                                    \
     } pn_boltzmann##suffix;
 PN_BOLTZMANN_TABLE(float, _f)
 PN_BOLTZMANN_TABLE(double, _d)

@@ -107,10 +107,7 @@ static double R_(softplus_sum)(const real *x, int64_t n, real beta) {
 
 static double R_(shift_sum)(const real *x, const real *w, int64_t n, real d) {
     pn_vec_d total = pn_load_wide_d((const double[16]){0});
-    for (int64_t i = 0; i < n; i += V_LANES) {
-        const V from = V_read(x + i, n - i);
-        total = R_(add_wide)(total, V_softplus(from + d * V_read(w + i, n - i)) - V_softplus(from), n - i);
-    }
+    for (int64_t i = 0; i < n; i += V_LANES) total = R_(add_wide)(total, V_softplus(V_read(x + i, n - i) + d * V_read(w + i, n - i)), n - i);
     return pn_total_d(total);
 }
 

@@ -14,7 +14,7 @@ from pyneuro.nn import _check
 __all__ = ["RBM"]
 
 STATE = ("lanes", "progress", "sums", "seed")  # of every learning; others by its kind
-MEASURED = 64  # batches of an epoch on which learning is measured, about
+MEASURED = 20  # batches of an epoch on which learning is measured, about
 
 
 class RBM(EnergyModel):
@@ -324,6 +324,27 @@ class RBM(EnergyModel):
     def score_samples(self, X):
         """The exact pseudo-log-likelihood of each row, float64 (n,): see `pseudo_likelihood`."""
         return self.pseudo_likelihood(X)
+
+    def filters(self, shape, columns=None, which=None):
+        """What hidden units look at, as one picture (height, width) of tiles, float: the columns of W, each of `shape`
+        (h, w) and scaled to -1..1, with a border of zeros between. columns: tiles in a row, None: about a square.
+        which: numbers of the units; None: all.
+
+        >>> from pyneuro import energy
+        >>> energy.RBM(n_components=6, n_visible=12, seed=0).filters((3, 4), columns=3).shape
+        (7, 14)
+        """
+        h, w = (_check.size("RBM", "shape", side) for side in shape)
+        if h * w != self._ready().n_visible:
+            raise ValueError(f"RBM: shape {h} x {w} has {h * w} pixels, there are {self.n_visible} visible units")
+        tiles = (self.W.T if which is None else self.W.T[np.asarray(which)]).reshape(-1, h, w)
+        columns = int(np.ceil(len(tiles) ** 0.5)) if columns is None else _check.size("RBM", "columns", columns)
+        rows = -(-len(tiles) // columns)
+        picture = np.zeros((rows * (h + 1) - 1, columns * (w + 1) - 1), self.W.dtype)
+        for i, tile in enumerate(tiles):
+            y, x = i // columns * (h + 1), i % columns * (w + 1)
+            picture[y : y + h, x : x + w] = tile / max(abs(tile).max(), 1e-30)
+        return picture
 
     # ---- exact values, and Z ----
 

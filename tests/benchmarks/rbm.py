@@ -26,6 +26,13 @@ def pictures() -> np.ndarray:
     return np.resize(found > found.max() / 2, (ROWS, VISIBLE))
 
 
+def clock(call):
+    """What `call` gives, and its seconds. Threads of the one before have gone to sleep first."""
+    time.sleep(0.2)
+    began = time.perf_counter()
+    return call(), time.perf_counter() - began
+
+
 def row(kind: str, X: np.ndarray, rounds: int) -> list[str]:
     """One line of the table."""
     from sklearn.neural_network import BernoulliRBM
@@ -33,13 +40,11 @@ def row(kind: str, X: np.ndarray, rounds: int) -> list[str]:
     X = X.astype(kind)
     ours, ratios = [], []
     for number in range(rounds + 1):
-        began = time.perf_counter()
-        mine = energy.RBM(HIDDEN, RATE, BATCH, 1, seed=number, dtype=kind).fit(X)
-        middle = time.perf_counter()
-        theirs = BernoulliRBM(HIDDEN, learning_rate=RATE, batch_size=BATCH, n_iter=1, random_state=number).fit(X)
-        end = time.perf_counter()
+        mine, seconds = clock(lambda number=number: energy.RBM(HIDDEN, RATE, BATCH, 1, seed=number, dtype=kind).fit(X))
+        given = {"learning_rate": RATE, "batch_size": BATCH, "n_iter": 1, "random_state": number}
+        theirs, other = clock(lambda given=given: BernoulliRBM(HIDDEN, **given).fit(X))
         if number:
-            ours.append((middle - began) / len(X)), ratios.append((end - middle) / (middle - began))
+            ours.append(seconds / len(X)), ratios.append(other / seconds)
     likelihood = [mine.pseudo_likelihood(X[:300]).mean()]
     weights = theirs.components_.T, theirs.intercept_visible_, theirs.intercept_hidden_
     likelihood.append(energy.RBM.from_weights(*weights, dtype=kind).pseudo_likelihood(X[:300]).mean())
