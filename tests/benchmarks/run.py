@@ -1,6 +1,7 @@
 """The benchmarks: `python tests/benchmarks/run.py dense` prints the table of the README.
 
     run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|annealing|all ...]
+    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|rbm|all ...]
            [--threads N] [--rounds N] [--isa avx2] [--no-random]
 
 Ratios are medians of paired ratios of turns that alternate in one process (paired.py). Never run by the tests, never
@@ -21,6 +22,7 @@ from paired import in_child
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind an installed pyneuro
 
 TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield", "annealing")
+TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield", "rbm")
 THREADS = {"gemm": 1, "eager": 1, "hopfield": 1}  # the others: two
 
 
