@@ -17,12 +17,14 @@ typedef struct pn_lanes {
 void pn_lanes_seed(pn_lanes *g, uint64_t seed); /* energy.c; lanes by splitmix64 */
 
 #include "kernels/lattice_bits.h"
+#include "kernels/replica_bytes.h"
 
 typedef struct pn_kernels_energy {
     void (*lanes_fill)(pn_lanes *g, int64_t steps, uint64_t *out); /* (steps, 8) */
     pn_boltzmann_f boltzmann_f;                                    /* rows of units: kernels/boltzmann.h */
     pn_boltzmann_d boltzmann_d;
-    pn_bits_sweep *lattice_bits; /* kernels/lattice_bits.h */
+    pn_bits_sweep *lattice_bits;   /* kernels/lattice_bits.h */
+    pn_bytes_sweep *replica_bytes; /* kernels/replica_bytes.h */
     pn_kernels_fields fields;
 } pn_kernels_energy;
 
