@@ -111,6 +111,7 @@ static const pn_bits_chances *chances_at(const lattice_engine *g, band *b, doubl
     const double bond = g->base.m->coupling < 0 ? -g->base.m->coupling : g->base.m->coupling;
     b->temperature = temperature;
     b->chances.heat_bath = g->base.task.rule == PN_RULE_GLAUBER;
+    b->chances.lazy = g->base.task.rule == PN_RULE_LECTURE;
     for (int v = 0; v < PN_BITS_LEVELS; v++) b->chances.p[v] = in_64_bits(pn_rule_probability(g->base.task.rule, 2 * bond * v, temperature));
     return &b->chances;
 }

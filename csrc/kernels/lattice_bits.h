@@ -36,6 +36,7 @@ typedef struct pn_bits_lattice {
 typedef struct pn_bits_chances {
     uint64_t p[PN_BITS_LEVELS];
     bool heat_bath; /* false: flips that cost nothing are taken */
+    bool lazy;      /* half of the proposals are the old value */
 } pn_bits_chances;
 
 typedef struct pn_bits_counts {

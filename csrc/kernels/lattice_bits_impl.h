@@ -148,12 +148,14 @@ P_INLINE void classify(part *cost, part *gain, bits_kind k, const part *y) {
 
 typedef struct bits_draw {
     part_random random[PARTS];
+    bool lazy;
     uint64_t p[BITS_CLASSES];             /* p of class 0; p of class i with the bits of p of class 0 turned */
     part known[BITS_KNOWN][BITS_CLASSES]; /* their leading bits, each as a part; the lowest of them first */
 } bits_draw;
 
 static void draw_begin(bits_draw *d, bits_kind k, const pn_bits_chances *chances, const pn_lanes *random) {
     for (int p = 0; p < PARTS; p++) d->random[p] = random_load(random, p);
+    d->lazy = chances->lazy;
     for (int i = 0; i < kind_classes(k); i++) d->p[i] = chances->p[kind_first(k) + i * kind_step(k)] ^ (i ? d->p[0] : 0);
     for (int b = 0; b < BITS_KNOWN; b++) {
         for (int i = 0; i < kind_classes(k); i++) d->known[b][i] = part_of(-(d->p[i] >> (64 - BITS_KNOWN + b) & 1));
@@ -271,6 +273,9 @@ P_INLINE void chunk_decide(bits_chunk *h, int n, bits_draw *d, int classes) {
         if (!part_any(some)) continue;
         draw_rest(d, classes, &h->rest[i], below);
         for (int p = 0; p < PARTS; p++) h->flips[p][i] ^= below[p];
+    }
+    for (int p = 0; d->lazy && p < PARTS; p++) {
+        for (int i = 0; i < n; i++) h->flips[p][i] &= random_next(&d->random[p]);
     }
 }
 

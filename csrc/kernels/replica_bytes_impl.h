@@ -149,6 +149,7 @@ P_INLINE void propose_spin(const pn_bytes_graph *g, uint8_t *spins, int64_t i, b
     }
     if (part_any(ties)) decide_ties(d, c, tie, size, flip);
     for (int p = 0; p < PARTS; p++) {
+        if (c->lazy) flip[p] &= (octets)random_next(&d->random[p]) < octets_of(0);
         up[p] ^= flip[p] & octets_of(1);
         const pairs change = (pairs)(flip[p] & v[p]);
         b->flips[p] -= flip[p];
