@@ -1,6 +1,6 @@
 """The benchmarks: `python tests/benchmarks/run.py dense` prints the table of the README.
 
-    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|annealing|all ...]
+    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|annealing|energy|all ...]
     run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|rbm|all ...]
            [--threads N] [--rounds N] [--isa avx2] [--no-random]
 
@@ -21,9 +21,9 @@ from paired import in_child
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind an installed pyneuro
 
-TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield", "annealing")
+TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield", "annealing", "energy")
 TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield", "rbm")
-THREADS = {"gemm": 1, "eager": 1, "hopfield": 1}  # the others: two
+THREADS = {"gemm": 1, "eager": 1, "hopfield": 1, "energy": 1}  # the others: two
 
 
 def main() -> int:
