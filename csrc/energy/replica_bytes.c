@@ -10,6 +10,7 @@
 #define LANES 64
 #define ROW 32 /* bytes of a spin */
 #define FILL 8
+#define FEWEST 16                  /* replicas: with fewer most of a row is idle, and other engines are faster */
 #define MOST (INT32_MAX / ROW - 1) /* spins: their places are int32 */
 #define SPINS_A_PHASE 4096         /* some tenths of a millisecond */
 
@@ -37,7 +38,7 @@ extern const pn_engine_type pn_engine_replica_bytes;
 
 /* On a chain a sweep in order carries each wall between two domains along as far as flips are free: Metropolis there needs another order. */
 static bool takes(const pn_couplings *m, const pn_task *t) {
-    if (t->method != PN_METHOD_SINGLE || !m->whole || m->reach > PN_BYTES_REACH || m->n > MOST) return false;
+    if (t->replicas < FEWEST || t->method != PN_METHOD_SINGLE || !m->whole || m->reach > PN_BYTES_REACH || m->n > MOST) return false;
     if (t->order == PN_ORDER_SEQUENTIAL) return true;
     return t->order == PN_ORDER_ANY && (m->degree > 2 || t->rule == PN_RULE_GLAUBER);
 }

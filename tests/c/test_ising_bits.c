@@ -216,13 +216,13 @@ TEST(samples_follow_the_boltzmann_distribution) {
 
 static void check_books(const model *d, pn_rule rule) {
     pn_couplings *m = couplings_of(d);
-    pn_engine *g = engine_of(m, d->engine, rule, 2, 11);
+    pn_engine *g = engine_of(m, d->engine, rule, 16, 11);
     int8_t *s = pn_alloc((size_t)m->n);
     double energy[64] = {0}, sum[64] = {0};
-    for (int64_t r = 0; r < 2; r++) put_random(g, r, 5);
+    for (int64_t r = 0; r < 16; r++) put_random(g, r, 5);
     for (int k = 0; k < 6; k++) {
         if (k) sweep(g, 0.7 + k, false);
-        for (int64_t r = 0; r < 2; r++) {
+        for (int64_t r = 0; r < 16; r++) {
             int64_t total = 0;
             const int64_t group = r / g->per_group, at = r % g->per_group;
             g->type->get(g, r, s);
@@ -237,7 +237,7 @@ static void check_books(const model *d, pn_rule rule) {
         proposed += g->proposed[i];
         accepted += g->accepted[i];
     }
-    CHECK(proposed == 10 * (uint64_t)m->n && accepted > 0 && accepted < proposed);
+    CHECK(proposed == 80 * (uint64_t)m->n && accepted > 0 && accepted < proposed);
     pn_free(s);
     pn_engine_close(g);
     pn_couplings_free(m);
@@ -251,9 +251,9 @@ TEST(energies_are_exact_after_every_sweep) {
 TEST(cold_spins_never_gain_energy) {
     for (int i = 0; i < COUNT(large); i++) {
         pn_couplings *m = couplings_of(&large[i]);
-        pn_engine *g = engine_of(m, large[i].engine, large[i].rank > 1 ? PN_RULE_METROPOLIS : PN_RULE_GLAUBER, 1, 3);
+        pn_engine *g = engine_of(m, large[i].engine, large[i].rank > 1 ? PN_RULE_METROPOLIS : PN_RULE_GLAUBER, 16, 3);
         double energy[64], before, sum[64];
-        put_random(g, 0, 8);
+        for (int64_t r = 0; r < 16; r++) put_random(g, r, 8);
         g->type->measure(g, 0, energy, sum);
         for (int k = 0; k < 20; k++) {
             before = energy[0];
@@ -270,12 +270,12 @@ TEST(cold_spins_never_gain_energy) {
 
 static uint64_t trajectory(const model *d, pn_rule rule, bool backwards) {
     pn_couplings *m = couplings_of(d);
-    pn_engine *g = engine_of(m, d->engine, rule, 3, 21);
+    pn_engine *g = engine_of(m, d->engine, rule, 19, 21);
     int8_t *s = pn_alloc((size_t)m->n);
     uint64_t digest = 0;
-    for (int64_t r = 0; r < 3; r++) put_random(g, r, 2);
+    for (int64_t r = 0; r < 19; r++) put_random(g, r, 2);
     for (int k = 0; k < 12; k++) sweep(g, 1.5 + 0.25 * k, backwards);
-    for (int64_t r = 0; r < 3; r++) {
+    for (int64_t r = 0; r < 19; r++) {
         g->type->get(g, r, s);
         for (int64_t i = 0; i < m->n; i++) digest = digest * 0x9E3779B97F4A7C15u + (uint64_t)(s[i] + 2);
     }
@@ -358,7 +358,7 @@ TEST(the_square_lattice_at_temperature_2) {
 TEST(engines_survive_every_failed_allocation) {
     for (int i = 0; i < COUNT(large); i += 2) {
         pn_couplings *m = couplings_of(&large[i]);
-        const pn_task task = {.method = PN_METHOD_SINGLE, .rule = PN_RULE_GLAUBER, .replicas = 3, .seed = 1};
+        const pn_task task = {.method = PN_METHOD_SINGLE, .rule = PN_RULE_GLAUBER, .replicas = 17, .seed = 1};
         for (int64_t k = 1;; k++) {
             pn_engine *g = NULL;
             pn_error e = {0};
