@@ -89,9 +89,9 @@ class Run:
     ):
         self.seed = _core.seed_child() if seed is None else seed
         self.method, self.rule, self.order, self.n = method, rule, order, couplings.n
-        # The law of the lecture's rule depends on the order, and the lecture draws the spin.
-        usual = "random" if rule == "lecture" and method == "single" and engine is None else "any"
-        task = (method, rule, order or usual, replicas, own)
+        if rule == "lecture" and method == "single" and order in (None, "random"):
+            engine = engine or "reference"  # the lecture's own proposals; the law of this rule depends on the order
+        task = (method, rule, order or "any", replicas, own)
         self.sampler = _core.sampler(couplings, task, self.seed, engine)
         self.seconds = 0.0
 

@@ -49,7 +49,7 @@ class Sampling:
             rule: "metropolis", "glauber" (or "heat_bath"), or "lecture": accept with 1 if dE <= 0, else with
                 1 / (1 + exp(dE / T)); the lecture's rule breaks detailed balance and does not sample the Boltzmann
                 distribution. It draws a spin, and a new value from {-1, +1}: half of its proposals change nothing
-                (engine "lattice_bits", which `order="checkerboard"` may get, always proposes the other value).
+                (engines other than "reference" and "rejection_free" always propose the other value).
             method: "single" spin; "wolff" (Wolff 1989) and "swendsen_wang" (1987) flip clusters, and treat fields as a
                 spin that never flips; "rejection_free" (Bortz, Kalos, Lebowitz 1975): the law of random single spins
                 in continuous time, recorded at equal times, so that plain means of records are right; "tempering"
