@@ -1,7 +1,6 @@
 """The benchmarks: `python tests/benchmarks/run.py dense` prints the table of the README.
 
-    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|annealing|energy|all ...]
-    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|rbm|all ...]
+    run.py [dense|cnn|gemm|eager|race|scaling|weight|results|hopfield|annealing|rbm|energy|all ...]
            [--threads N] [--rounds N] [--isa avx2] [--no-random]
 
 Ratios are medians of paired ratios of turns that alternate in one process (paired.py). Never run by the tests, never
@@ -21,8 +20,20 @@ from paired import in_child
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind an installed pyneuro
 
-TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield", "annealing", "energy")
-TABLES = ("dense", "cnn", "gemm", "eager", "race", "scaling", "weight", "results", "hopfield", "rbm")
+TABLES = (
+    "dense",
+    "cnn",
+    "gemm",
+    "eager",
+    "race",
+    "scaling",
+    "weight",
+    "results",
+    "hopfield",
+    "annealing",
+    "rbm",
+    "energy",
+)
 THREADS = {"gemm": 1, "eager": 1, "hopfield": 1, "energy": 1}  # the others: two
 
 
