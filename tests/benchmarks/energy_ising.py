@@ -56,7 +56,7 @@ def square_rows(rounds: int) -> list[list[str]]:
     rows = []
     for side in SIDES:
         model = energy.Ising.lattice((side, side))
-        count = max(10, 10**8 // side**2)
+        count = max(300, 10**8 // side**2)
         flips = count * side**2
 
         def ours(model=model, count=count, flips=flips):
