@@ -154,6 +154,7 @@ class BoltzmannMachine(EnergyModel):
             self.history = Learning()
             self.history.seed = seed
         self.history.stopped_by = "epochs"
+        self._record(0.0)
         try:
             with bar(verbose, self.n_iter, "epoch", int(progress[0])) as shown:
                 while progress[0] < self.n_iter:
@@ -178,9 +179,14 @@ class BoltzmannMachine(EnergyModel):
         )  # fmt: skip
         while not _core.bm_train(*given, SLICE):
             pass
-        steps, difference = state["sums"]
-        state["sums"][:] = 0
-        self.history._add({"difference": difference / steps, "seconds": time.perf_counter() - began})
+        self._record(time.perf_counter() - began)
+
+    def _record(self, seconds):
+        """Takes a complete epoch down; one whose end Ctrl-C cut off is taken down when learning goes on."""
+        steps, difference = self._state["sums"]
+        if steps and not self._state["progress"][1]:
+            self.history._add({"difference": difference / steps, "seconds": seconds})
+            self._state["sums"][:] = 0
 
     # ---- looking ----
 

@@ -236,6 +236,7 @@ class RBM(EnergyModel):
             self.history = Learning()
             self.history.seed = seed
         self.history.stopped_by = "epochs"
+        self._record(0.0)
         try:
             with bar(verbose, until, "epoch", int(progress[0])) as shown:
                 while progress[0] < until:
@@ -255,15 +256,22 @@ class RBM(EnergyModel):
         while not step():
             if shown is not None:
                 shown.update(state["progress"][0] + state["progress"][1] / len(X) - shown.n)
-        measured, error, sites, pseudo = state["sums"]
-        values = {"reconstruction_error": error / measured, "seconds": time.perf_counter() - began}
-        if self.visible == "binary":
-            values["pseudo_likelihood"] = pseudo / sites * self.n_visible
-        state["sums"][:] = 0
-        self.history._add(values)
+        values = self._record(time.perf_counter() - began)
         if shown is not None:
             shown.update(int(state["progress"][0]) - shown.n)
             shown.set_postfix({k: f"{v:.4g}" for k, v in values.items() if k != "seconds"}, refresh=False)
+
+    def _record(self, seconds):
+        """Takes a complete epoch down; one whose end Ctrl-C cut off is taken down when learning goes on."""
+        measured, error, sites, pseudo = self._state["sums"]
+        if self._state["progress"][1] or not measured:
+            return None
+        values = {"reconstruction_error": error / measured, "seconds": seconds}
+        if self.visible == "binary":
+            values["pseudo_likelihood"] = pseudo / sites * self.n_visible
+        self.history._add(values)
+        self._state["sums"][:] = 0
+        return values
 
     def _stepper(self, X, order, seed):
         """A function that trains for a moment and says whether the epoch is complete."""
