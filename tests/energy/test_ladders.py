@@ -66,7 +66,7 @@ def test_population_annealing_estimates_ln_z_and_energies():
         far = np.abs(np.mean(found, axis=0) - exact) / (error + 1e-3)
         assert (far < 6).all(), (seeds, far)
     r = runs[0]
-    assert r.energy.shape == (400, 8) and (np.diff(r.families) <= 0).all() and (np.diff(r.crowding) > -1e-9).all()
+    assert r.energy.shape == (400, 8) and (np.diff(r.families) <= 0).all() and r.crowding[-1] > r.crowding[0] >= 1
     np.testing.assert_allclose(r.energy[:, -1], MODEL.energy(r.spins), rtol=1e-12)
     assert len(np.unique(r.family)) == r.families[-1]
 
