@@ -67,7 +67,7 @@ def test_a_continued_run_has_the_bits_of_a_long_one(name, replicas, task):
     one, first = run(name, replicas, task, 60), run(name, replicas, task, 30)
     second = run(name, replicas, task, 30, start=first, seed=None)
     np.testing.assert_array_equal(second.spins, one.spins)
-    np.testing.assert_allclose(np.hstack([first.energy, second.energy]), one.energy, rtol=1e-12)
+    np.testing.assert_allclose(np.hstack([first.energy, second.energy]), one.energy, rtol=1e-12, atol=1e-12)
     if MODELS[name]._couplings.whole:
         np.testing.assert_array_equal(np.hstack([first.energy, second.energy]), one.energy)
 
@@ -91,7 +91,7 @@ def test_annealing_gives_energies_of_its_spins(name, replicas, task):
         return
     order = None if task[3] == "any" else task[3]
     a = MODELS[name].anneal(sweeps=50, reads=replicas, rule=task[2], order=order, engine=task[0], seed=1)
-    np.testing.assert_allclose(a.energies, MODELS[name].energy(a.spins), rtol=1e-12)
+    np.testing.assert_allclose(a.energies, MODELS[name].energy(a.spins), rtol=1e-12, atol=1e-12)
     assert a.best_energy == a.energies.min() < 0.6 * MODELS[name].anneal([50.0], reads=replicas, seed=1).energies.min()
 
 
