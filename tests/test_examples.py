@@ -7,7 +7,7 @@ import pytest
 
 MODULES = (
     "optim", "optim.lr_scheduler", "callbacks", "stop", "checkpoint", "io", "augment", "data", "datasets", "models",
-    "draw", "inspect",
+    "draw", "inspect", "energy", "energy.reference",
 )  # fmt: skip
 NAMES = [
     (module, name) for module in MODULES for name in importlib.import_module(f"pyneuro.{module}").__all__

@@ -15,7 +15,12 @@ __all__ = ["AIS", "Moments", "ais", "enumerated", "expected_cd", "gradient"]
 
 class Moments:
     """Exact values of a machine: lnZ, means `visible` (n_visible,) and `hidden` (n_components,), and `correlations`
-    (n_visible, n_components) of v_i h_j, float64."""
+    (n_visible, n_components) of v_i h_j, float64.
+
+    >>> from pyneuro import energy
+    >>> energy.RBM.from_weights([[0.0], [0.0]]).exact().visible.round(6).tolist()
+    [0.5, 0.5]
+    """
 
     def __init__(self, lnZ, correlations, visible, hidden):
         self.lnZ, self.correlations, self.visible, self.hidden = lnZ, correlations, visible, hidden
@@ -29,6 +34,12 @@ class AIS:
 
     log_weights: float64 (chains,), ln Z is the logarithm of the mean of their exponentials. effective: chains that the
     weights amount to; far below their number, error bars are too small. betas: inverse temperatures. seed: used.
+
+    >>> from pyneuro import energy
+    >>> rbm = energy.RBM.from_weights([[1, -1], [0.5, 0], [-0.5, 2]])
+    >>> estimate = rbm.ais(chains=200, betas=200, seed=0)
+    >>> abs(estimate.lnZ - rbm.lnZ()) < 5 * estimate.error
+    True
     """
 
     def __init__(self, log_weights, betas, seed):

@@ -19,7 +19,7 @@ QUENCH = 10  # last sweeps, at FROZEN: no spin is left that would like to turn
 
 @dataclass
 class MaxCut:
-    """Result of `max_cut`.
+    """The largest cut that `Ising.max_cut` has found, and how.
 
     Attributes:
         cut, spins: the largest cut found, and its sides, int8 (n,).
