@@ -31,6 +31,7 @@ W_INLINE VI fields_threshold(V chance, V scale) { return V_to_int(V_min(C(0x1.ff
 
 #define LANES PN_FIELDS_LANES
 typedef int32_t pn_ints __attribute__((vector_size(64)));
+typedef uint32_t pn_whole __attribute__((vector_size(64))); /* the same numbers where sums may wrap: lanes of nobody hold the largest ones */
 
 W_INLINE pn_ints ints_load(const int32_t *p) {
     pn_ints v;
@@ -38,7 +39,7 @@ W_INLINE pn_ints ints_load(const int32_t *p) {
     return v;
 }
 W_INLINE void ints_store(int32_t *p, pn_ints v) { memcpy(p, &v, sizeof v); }
-W_INLINE pn_ints ints_turned(pn_ints x, pn_ints turn) { return (x ^ turn) - turn; } /* turn = -1: -x, turn = 0: x */
+W_INLINE pn_ints ints_turned(pn_ints x, pn_ints turn) { return (pn_ints)((pn_whole)(x ^ turn) - (pn_whole)turn); } /* turn = -1: -x, turn = 0: x */
 
 /* Bit l: a[l] <= b[l]. */
 W_INLINE uint32_t ints_at_most(pn_ints a, pn_ints b) {
@@ -90,16 +91,16 @@ W_INLINE pn_ints fields_thresholds(pn_word random, const float *scale, float mor
 
 /* field (16 words) += the sum of `count` rows, each turned or not. */
 W_INLINE void add_rows(int32_t *field, int64_t words, const int32_t *const *row, const int32_t *turn, int count) {
-    int32_t minus = 0;
-    pn_ints turns[8];
+    uint32_t minus = 0; /* sums may pass the largest number on the way: they wrap */
+    pn_whole turns[8];
     _Pragma("GCC unroll 8") for (int k = 0; k < count; k++) {
-        turns[k] = (pn_ints){0} + turn[k];
-        minus += turn[k];
+        turns[k] = (pn_whole){0} + (uint32_t)turn[k];
+        minus += (uint32_t)turn[k];
     }
     for (int64_t j = 0; j < LANES * words; j += LANES) {
-        pn_ints sum = ints_load(field + j) - minus;
-        _Pragma("GCC unroll 8") for (int k = 0; k < count; k++) sum += ints_load(row[k] + j) ^ turns[k];
-        ints_store(field + j, sum);
+        pn_whole sum = (pn_whole)ints_load(field + j) - minus;
+        _Pragma("GCC unroll 8") for (int k = 0; k < count; k++) sum += (pn_whole)ints_load(row[k] + j) ^ turns[k];
+        ints_store(field + j, (pn_ints)sum);
     }
 }
 /* The flips of one word, a bit for each spin, change the fields of a replica; `turned` (16) are the spins before. */
@@ -141,7 +142,7 @@ W_INLINE int64_t dense_words(const pn_fields *f, lanes *l, int64_t w, int64_t r,
         _Pragma("GCC unroll 4") for (int q = 0; q < count; q++) {
             const int k = __builtin_ctz(hits[q] | 1u << LANES);
             const pn_ints turn = up[q] ^ ((pn_ints){0} + turned[q * stride + k]);
-            pull[q] += (ints_load(own + LANES * k) ^ turn) - turn;
+            pull[q] = (pn_ints)((pn_whole)pull[q] + (pn_whole)ints_turned(ints_load(own + LANES * k), turn));
             flips[q] |= 1u << k;
             hits[q] = ints_at_most(pull[q], threshold[q]) & (0xFFFEu << k);
             any |= hits[q];

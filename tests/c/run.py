@@ -42,9 +42,10 @@ def link(compiler, objects, test, program, windows):
     subprocess.run([*compiler, str(test), *map(str, objects), "-pthread", *libraries, "-o", str(program)], check=True)
 
 
-def run(command):
+def run(command, clang):
     env = dict(os.environ)
-    env.setdefault("ASAN_OPTIONS", "detect_leaks=1:detect_stack_use_after_return=1")
+    # gcc's frames for finding uses after return lie at multiples of 32 bytes, too few for vectors of 64 (GCC bug 110027)
+    env.setdefault("ASAN_OPTIONS", f"detect_leaks=1:detect_stack_use_after_return={int(clang)}")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     env.setdefault("TSAN_OPTIONS", "halt_on_error=1:die_after_fork=0")
     return subprocess.run(command, env=env).returncode
@@ -79,7 +80,7 @@ def main():
         print("== {} ({})".format(path.stem, label), flush=True)
         command = [*shlex.split(args.runner), str(program)] + (["-" + args.leave_out] if args.leave_out else [])
         command += shlex.split(args.words)
-        if not args.build_only and run(command):
+        if not args.build_only and run(command, "clang" in args.cc):
             failed.append(path.stem)
     print("C tests: {} files, {}".format(len(tests), "failed: " + ", ".join(failed) if failed else "all good"))
     return 1 if failed or not tests else 0

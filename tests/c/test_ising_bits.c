@@ -142,15 +142,17 @@ static void enumerate(const pn_couplings *m, double T, double law[LEVELS][SPINS]
         s[i] = (int8_t)-s[i];
         up += s[i];
     }
-    for (int i = 0; i < LEVELS * SPINS; i++) law[0][i] /= total;
+    double *cell = law[0];
+    for (int i = 0; i < LEVELS * SPINS; i++) cell[i] /= total;
 }
 
 /* Chi-square of counts against a law, rare cells taken together, as a number of standard deviations (Wilson and Hilferty). */
 static double surprise(double law[LEVELS][SPINS], const double *counts, double samples) {
+    const double *cell = law[0];
     double chi = 0, rare_law = 0, rare_counts = 0;
     int cells = 0;
     for (int i = 0; i < LEVELS * SPINS; i++) {
-        const double expected = law[0][i] * samples;
+        const double expected = cell[i] * samples;
         if (expected < 20) {
             rare_law += expected;
             rare_counts += counts[i];
