@@ -44,7 +44,7 @@ def link(compiler, objects, test, program, windows):
 
 def run(command, clang):
     env = dict(os.environ)
-    # gcc's frames for finding uses after return lie at multiples of 32 bytes, too few for vectors of 64 (GCC bug 110027)
+    # gcc's frames for finding uses after return lie at multiples of 32 bytes, and vectors need 64 (GCC bug 110027)
     env.setdefault("ASAN_OPTIONS", f"detect_leaks=1:detect_stack_use_after_return={int(clang)}")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     env.setdefault("TSAN_OPTIONS", "halt_on_error=1:die_after_fork=0")
