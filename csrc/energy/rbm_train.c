@@ -315,11 +315,13 @@ static void complete(walk *w) {
     t->progress[2]++;
 }
 
-/* All members arrive; false: the step is given up. */
+/* All members arrive; false: the step is given up. Behind the second barrier member 0 may answer anew: all have read this answer. */
 static bool pass(walk *w, pn_member *m) {
     if (m->index == 0) w->go = !pn_poll_now(m->poll) && !atomic_load_explicit(&w->diverged, memory_order_relaxed);
     pn_member_barrier(m);
-    return w->go;
+    const bool go = w->go;
+    pn_member_barrier(m);
+    return go;
 }
 
 #define PN_REAL_FILE "energy/rbm_train.c"
