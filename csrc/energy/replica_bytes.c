@@ -179,6 +179,7 @@ static const pn_bytes_chances *chances_at(const bytes_engine *g, int64_t group, 
         s->chances.heat_bath = g->base.task.rule == PN_RULE_GLAUBER;
         s->chances.lazy = g->base.task.rule == PN_RULE_LECTURE;
         s->chances.p = p;
+        s->chances.replicas = (int)size;
         s->chances.step = g->rows == 1 ? 0 : PN_BYTES_REACH + 1;
         s->chances.levels = count_levels(g, s);
     }

@@ -221,7 +221,8 @@ static int64_t fields_replicas(const pn_fields *f, pn_lanes *g, int64_t from, in
         accepted += hits;
         for (int64_t k = f->start[i]; k < f->start[i + 1]; k++) {
             int32_t *field = f->field + LANES * f->to[k];
-            ints_store(field, ints_load(field) + (ints_turned((pn_ints){0} + f->pull[k], ~spin) & hits));
+            const pn_whole change = (pn_whole)(ints_turned((pn_ints){0} + f->pull[k], ~spin) & hits);
+            ints_store(field, (pn_ints)((pn_whole)ints_load(field) + change));
         }
     }
     lanes_store(g, &l);
@@ -243,7 +244,7 @@ W_INLINE int64_t random_proposals(const pn_fields *f, lanes *l, int64_t r, int64
         for (int64_t k = 0; k < LANES && t + k < proposals; k++) {
             const int64_t i = (int64_t)((uint64_t)site[k] * (uint64_t)f->n >> 32);
             const int32_t turn = turned[i];
-            if ((float)((field[i] ^ turn) - turn) > chance[k] * (f->heat[r] * f->unit[i])) continue;
+            if ((float)(int32_t)((uint32_t)(field[i] ^ turn) - (uint32_t)turn) > chance[k] * (f->heat[r] * f->unit[i])) continue;
             const int32_t *row = f->dense + (dense ? i * LANES * f->words : 0), away = ~turn;
             turned[i] = away;
             accepted++;

@@ -22,6 +22,7 @@ typedef struct pn_bytes_chances {
     _Alignas(64) int8_t leading[2][PN_BYTES_LEVELS][2][64]; /* the first two bytes of p, each less 128; by parity, level and replica */
     bool heat_bath;                                         /* false: flips that cost nothing are taken. true: p is for v >= 0, and 1 - p for the way back */
     bool lazy;                                              /* half of the proposals are the old value */
+    int replicas;                                           /* that there are, of 64: others draw no numbers, whatever their spins are */
     int levels;                                             /* beyond them both bytes are 0; one number for all spins, so that the loop over them is foreseen */
     const uint64_t *p;                                      /* (64 or 1, REACH + 1) by replica and |v|: in units of 2^-64 */
     int64_t step;                                           /* from one replica's row of p to the next; 0 when all are at one temperature */

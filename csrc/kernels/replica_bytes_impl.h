@@ -105,6 +105,7 @@ static __attribute__((noinline)) void decide_ties(bytes_draw *d, const pn_bytes_
         uint64_t left;
         for (memcpy(&left, (const char *)tie + at, 8); left; left &= ~(255ull << (__builtin_ctzll(left) & 56))) {
             const int j = at + __builtin_ctzll(left) / 8;
+            if (j >= c->replicas) return;
             if (d->used == 8) {
                 for (int p = 0; p < PARTS; p++) part_store(d->fresh + p * PART_LANES, random_next(&d->random[p]));
                 d->used = 0;

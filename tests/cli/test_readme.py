@@ -11,11 +11,11 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     said = capsys.readouterr().out
-    assert "accuracy" in said and "sigmoid" in said
+    assert "accuracy" in said and "sigmoid" in said and "\n272\n" in said
     assert names["net"].evaluate(names["X_test"], names["y_test"], metrics=["accuracy"])["accuracy"] > 0.95
     assert names["again"].predict(names["X_test"]).shape == (359, 10)
 
