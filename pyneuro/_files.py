@@ -142,6 +142,26 @@ def write_arrays(path, arrays, metadata):
     replace_file(path, [len(text).to_bytes(8, "little"), text, payload])
 
 
+def read_text(path, most, otherwise):
+    """The ASCII text of a regular file of at most `most` bytes.
+
+    Raises FileFormatError otherwise, for other bytes with the number of their line and the words `otherwise`; OSError
+    when the file cannot be read.
+    """
+    path = os.fspath(path)
+    info = os.stat(path)
+    if not stat.S_ISREG(info.st_mode):
+        raise FileFormatError(f"{path} is not a regular file")
+    if info.st_size > most:
+        raise FileFormatError(f"{path} has {info.st_size} bytes, at most {most} are read")
+    with open(path, "rb") as file:
+        data = file.read(info.st_size)
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{path}, line {data.count(10, 0, error.start) + 1}: {otherwise}") from None
+
+
 def read_arrays(path):
     """Reads what `write_arrays`, `safetensors.torch.save_file` or any other writer of the format has saved.
 

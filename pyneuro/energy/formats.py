@@ -2,10 +2,10 @@
 
 import math
 import os
-import stat
 
 import numpy as np
 
+from pyneuro import _files
 from pyneuro._files import FileFormatError
 
 __all__ = ["read_gset"]
@@ -32,18 +32,8 @@ def read_gset(path):
     (3, [0, 1, 0], [1, 2, 2], [1.0, 1.0, -1.0])
     """
     path = os.fspath(path)
-    info = os.stat(path)
-    if not stat.S_ISREG(info.st_mode):
-        raise FileFormatError(f"{path} is not a regular file")
-    if info.st_size > MAX_BYTES:
-        raise FileFormatError(f"{path} has {info.st_size} bytes, at most {MAX_BYTES} are read")
-    with open(path, "rb") as file:
-        data = file.read(info.st_size)
-    try:
-        lines = data.decode("ascii").split("\n")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path}, line {data.count(10, 0, error.start) + 1}: not a text of numbers") from None
-    return _parse(path, lines, len(data))
+    text = _files.read_text(path, MAX_BYTES, "not a text of numbers")
+    return _parse(path, text.split("\n"), len(text))
 
 
 def _parse(path, lines, size):

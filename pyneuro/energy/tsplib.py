@@ -3,10 +3,10 @@
 import math
 import os
 import re
-import stat
 
 import numpy as np
 
+from pyneuro import _files
 from pyneuro._files import FileFormatError
 
 __all__ = ["distances", "read_problem", "read_tour"]
@@ -27,7 +27,7 @@ class _File:
         self.path = os.fspath(path)
         self.values, self.sections = {}, {}
         section = None
-        for number, line in enumerate(_lines(self.path), 1):
+        for number, line in enumerate(_files.read_text(self.path, MAX_BYTES, "not plain text").split("\n"), 1):
             words = line.split()
             if not words or words == ["EOF"]:
                 section = None if words else section
@@ -60,20 +60,6 @@ class _File:
         if name not in self.sections:
             raise FileFormatError(f"{self.path} has no {name}")
         return self.sections[name]
-
-
-def _lines(path):
-    info = os.stat(path)
-    if not stat.S_ISREG(info.st_mode):
-        raise FileFormatError(f"{path} is not a regular file")
-    if info.st_size > MAX_BYTES:
-        raise FileFormatError(f"{path} has {info.st_size} bytes, at most {MAX_BYTES} are read")
-    with open(path, "rb") as file:
-        data = file.read(info.st_size)
-    try:
-        return data.decode("ascii").split("\n")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path}, line {data.count(10, 0, error.start) + 1}: not plain text") from None
 
 
 def _number(path, line, word):
